@@ -1,0 +1,28 @@
+"""Which backbone a configuration names."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from siam_tracker_ros.models.alexnet import AlexNet
+from siam_tracker_ros.models.config import ModelConfig
+from siam_tracker_ros.models.mobilenet_v2 import MobileNetV2
+from siam_tracker_ros.models.resnet import resnet18, resnet34, resnet50
+
+_RESNETS = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
+
+
+def used_layers(config: ModelConfig) -> tuple[int, ...]:
+    """Backbone layers that `config` reads, for the RPN and for mask refinement, in ascending order."""
+    refine = config.mask.refine_layers if config.mask else ()
+    return tuple(sorted({*config.rpn_layers, *refine}))
+
+
+def build_backbone(config: ModelConfig) -> nn.Module:
+    """Backbone of `config`: [N, 3, H, W] -> {layer: features}; `.channels` maps layer -> channels."""
+    layers = used_layers(config)
+    if config.backbone in _RESNETS:
+        return _RESNETS[config.backbone](layers)
+    if config.backbone == "mobilenetv2":
+        return MobileNetV2(config.width_mult, layers)
+    return AlexNet(config.width_mult, layers, flat_keys=config.backbone == "alexnetlegacy")

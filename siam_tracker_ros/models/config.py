@@ -1,0 +1,136 @@
+"""What a zoo entry is made of: the architecture of a network and the constants it tracks with.
+
+Everything is frozen: an entry is a value. `dataclasses.replace` makes a variant of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+BackboneKind = Literal["resnet18", "resnet34", "resnet50", "mobilenetv2", "alexnet", "alexnetlegacy"]
+HeadKind = Literal["depthwise", "up_channel", "multi_level"]
+LossSignal = Literal["score", "confidence"]
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """The mask branch of SiamMask (Wang et al., CVPR 2019, section 3).
+
+    `refine_layers` are the three backbone layers, stride 2, 4 and 8, that the refinement merges, with
+    their channel counts; `level` is the index, among the levels the RPN sees, of the features that the
+    mask is correlated on. `coarse_size` is the side of the mask read directly from one response vector
+    (63 in the paper); None leaves that layer out, as refinement does not use it.
+    """
+
+    refine_layers: tuple[int, int, int]
+    refine_channels: tuple[int, int, int]
+    level: int = 0
+    hidden: int = 256
+    coarse_size: int | None = 63
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Architecture of one Siamese network.
+
+    `rpn_layers` are the backbone layers whose features are compared, `rpn_channels` the channels each is
+    adjusted to by the neck (None: no neck, features used as they come). `multi_level` heads aggregate one
+    depthwise RPN per level (SiamRPN++, Li et al., CVPR 2019, section 3.3), with learned weights where
+    `weighted`.
+    """
+
+    backbone: BackboneKind
+    rpn_layers: tuple[int, ...]
+    rpn_channels: tuple[int, ...] | None
+    head: HeadKind
+    width_mult: float = 1.0
+    weighted: bool = False
+    anchor_num: int = 5
+    mask: MaskConfig | None = None
+
+
+@dataclass(frozen=True)
+class AnchorConfig:
+    """Anchor shapes: one per ratio (height over width) and scale, every `stride` search-region px."""
+
+    stride: int = 8
+    ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)
+    scales: tuple[float, ...] = (8.0,)
+
+
+@dataclass(frozen=True)
+class LongTermConfig:
+    """When a target counts as lost, and how it is searched for then (SiamRPN++, long-term variant).
+
+    `signal` below `low` on `patience` frames running makes the target lost and freezes its box;
+    above `high` it is found again. While lost, frame after frame the search region steps through
+    `instance_sizes` (px of network input) and stays at the last, with `window_influence` in place of the
+    usual one. With `coast` the box follows its last velocity for a while instead of standing still.
+    """
+
+    signal: LossSignal = "confidence"
+    low: float = 0.25
+    high: float = 0.6
+    patience: int = 1
+    instance_sizes: tuple[int, ...] = (831,)
+    window_influence: float = 0.001
+    coast: bool = False
+
+
+@dataclass(frozen=True)
+class ConfidenceConfig:
+    """Logistic model of "the box is on the target" and the thresholds of the states read from it.
+
+    confidence = sigmoid(bias + score * logit(raw score) + sharpness * peak margin + plausibility * p), each
+    term as `tracking.confidence` defines it. The values are the neutral ones that suit any entry;
+    a trained entry carries its own, fitted on held-out footage.
+    """
+
+    bias: float = -2.0
+    score: float = 0.5
+    sharpness: float = 2.0
+    plausibility: float = 2.0
+    tracking_above: float = 0.6
+    uncertain_below: float = 0.45
+    lost_below: float = 0.25
+    lost_after_s: float = 0.2
+    coast_s: float = 1.0
+    acquire_s: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Constants of tracking, named as in the papers and in PySOT; sizes in px of network input.
+
+    `context_amount` widens the box before it is cropped, `penalty_k` punishes change of scale and
+    ratio, `window_influence` weighs the cosine window, `lr` damps change of size (SiamRPN, section 4.3).
+    `min_target_size` is the least width and height a target shrinks to, in px of the frame.
+    """
+
+    penalty_k: float
+    window_influence: float
+    lr: float
+    exemplar_size: int = 127
+    instance_size: int = 255
+    base_size: int = 8
+    context_amount: float = 0.5
+    min_target_size: float = 10.0
+    mask_threshold: float = 0.3
+    mask_output_size: int = 127
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    long_term: LongTermConfig | None = None
+    confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
+
+    def score_size(self, instance_size: int) -> int:
+        """Side of the response map for a search region of `instance_size` px."""
+        return (instance_size - self.exemplar_size) // self.anchors.stride + 1 + self.base_size
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One tracker of the zoo: a name, a network and the constants it is used with."""
+
+    name: str
+    model: ModelConfig
+    tracking: TrackingConfig

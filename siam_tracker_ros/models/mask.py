@@ -1,0 +1,119 @@
+"""The mask branch of SiamMask: correlation at one position, and its refinement (Wang et al., CVPR 2019).
+
+A mask belongs to one cell of the response map, so all that leads to it is computed for that cell alone:
+the correlation needs the search features under the kernel there, the refinement a window of each
+earlier layer. Positions are given as three equally long lists: index in the batch, row and column of the
+response map. Module names are PySOT's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siam_tracker_ros.models.rpn import DepthwiseXCorr, conv_bn_relu
+from siam_tracker_ros.models.xcorr import xcorr_depthwise
+
+
+class Cells(NamedTuple):
+    """Cells of response maps: for each, the sample in the batch, the row and the column."""
+
+    batch: Sequence[int]
+    rows: Sequence[int]
+    cols: Sequence[int]
+
+
+def window(features: Tensor, index: int, top: int, left: int, size: int) -> Tensor:
+    """Square window [C, size, size] of sample `index` of [N, C, H, W]; zeros beyond the map."""
+    height, width = features.shape[2:]
+    y0, y1 = max(top, 0), min(top + size, height)
+    x0, x1 = max(left, 0), min(left + size, width)
+    inside = features[index, :, y0:y1, x0:x1]
+    return F.pad(inside, (x0 - left, left + size - x1, y0 - top, top + size - y1))
+
+
+class MaskCorr(nn.Module):
+    """Depthwise correlation whose response vector at a cell encodes the target's mask (SiamMask, section 3.2).
+
+    `coarse_size` as in MaskConfig; without it the branch has no head of its own.
+    """
+
+    def __init__(self, inputs: int, hidden: int, coarse_size: int | None) -> None:
+        super().__init__()
+        self.conv_kernel = conv_bn_relu(inputs, hidden, 3)
+        self.conv_search = conv_bn_relu(inputs, hidden, 3)
+        if coarse_size is not None:
+            self.head = nn.Sequential(
+                *conv_bn_relu(hidden, hidden, 1), nn.Conv2d(hidden, coarse_size * coarse_size, 1)
+            )
+
+    kernel = DepthwiseXCorr.kernel
+
+    def coarse(self, kernel: Tensor, search: Tensor) -> Tensor:
+        """Coarse mask logits of every cell: [N, side*side, S, S] (SiamMask's base variant)."""
+        y: Tensor = self.head(xcorr_depthwise(self.conv_search(search), kernel))
+        return y
+
+    def at(self, kernel: Tensor, search: Tensor, cells: Cells) -> Tensor:
+        """Kernel [N, hidden, h, w], search features [N, C, H, W] -> response vectors [len(cells), hidden]."""
+        batch, rows, cols = cells
+        # conv_search takes one cell off each side, so the window is two cells wider than the kernel.
+        size = kernel.shape[3] + 2
+        windows = [window(search, b, y, x, size) for b, y, x in zip(batch, rows, cols, strict=True)]
+        embedded = self.conv_search(torch.stack(windows))
+        return (embedded * kernel[list(batch)]).sum(dim=(2, 3))
+
+
+def _vertical(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, hidden, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(hidden, outputs, 3, padding=1),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Refine(nn.Module):
+    """Refinement module U (SiamMask, appendix A): a response vector grows to a 127x127 mask.
+
+    Three steps up (15, 31, 61, 127 px), each merging a window of an earlier layer. `channels` are those of
+    the layers of stride 2, 4 and 8.
+    """
+
+    # Window of each merged layer (stride 2, 4, 8): padding of the map, side, and step per response cell.
+    WINDOWS = ((16, 61, 4), (8, 31, 2), (4, 15, 1))
+
+    def __init__(self, channels: tuple[int, int, int], hidden: int) -> None:
+        super().__init__()
+        c0, c1, c2 = channels
+        self.v0 = _vertical(c0, max(c0 // 4, 4), 4)
+        self.v1 = _vertical(c1, max(c1 // 4, 16), 16)
+        self.v2 = _vertical(c2, max(c2 // 4, 32), 32)
+        self.h2 = _vertical(32, 32, 32)
+        self.h1 = _vertical(16, 16, 16)
+        self.h0 = _vertical(4, 4, 4)
+        self.deconv = nn.ConvTranspose2d(hidden, 32, 15, 15)
+        self.post0 = nn.Conv2d(32, 16, 3, padding=1)
+        self.post1 = nn.Conv2d(16, 4, 3, padding=1)
+        self.post2 = nn.Conv2d(4, 1, 3, padding=1)
+
+    def forward(self, features: Sequence[Tensor], response: Tensor, cells: Cells) -> Tensor:
+        """Layers of stride 2, 4, 8 and response vectors [M, hidden] -> mask logits [M, 127, 127]."""
+        p0, p1, p2 = (
+            torch.stack(
+                [
+                    window(layer, b, step * y - pad, step * x - pad, size)
+                    for b, y, x in zip(*cells, strict=True)
+                ]
+            )
+            for layer, (pad, size, step) in zip(features, self.WINDOWS, strict=True)
+        )
+        y = self.deconv(response[:, :, None, None])
+        y = self.post0(F.interpolate(self.h2(y) + self.v2(p2), size=(31, 31)))
+        y = self.post1(F.interpolate(self.h1(y) + self.v1(p1), size=(61, 61)))
+        y = self.post2(F.interpolate(self.h0(y) + self.v0(p0), size=(127, 127)))
+        return y.squeeze(1)

@@ -1,0 +1,125 @@
+"""Region proposal heads on correlation: up-channel, depthwise, and several depthwise levels weighed.
+
+Every head splits in two: `kernels(exemplar)` is what a target needs once, `forward(kernels, search)` what a
+frame needs. Both return and take tensors with a leading batch dimension of targets. Classification has
+2*K channels (K anchors, background first), regression 4*K (dx, dy, dw, dh). Module names are PySOT's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from siam_tracker_ros.models.xcorr import xcorr_depthwise, xcorr_up_channel
+
+Kernels = tuple[Tensor, ...]
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel_size: int) -> nn.Sequential:
+    """Un-padded convolution without bias, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_size=kernel_size, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class DepthwiseXCorr(nn.Module):
+    """Depthwise correlation between two embeddings, then a two-layer 1x1 head (SiamRPN++, figure 6c)."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.conv_kernel = conv_bn_relu(inputs, hidden, 3)
+        self.conv_search = conv_bn_relu(inputs, hidden, 3)
+        self.head = nn.Sequential(*conv_bn_relu(hidden, hidden, 1), nn.Conv2d(hidden, outputs, 1))
+
+    def kernel(self, exemplar: Tensor) -> Tensor:
+        """Exemplar features [N, C, 7, 7] -> correlation kernel [N, hidden, 5, 5]."""
+        y: Tensor = self.conv_kernel(exemplar)
+        return y
+
+    def forward(self, kernel: Tensor, search: Tensor) -> Tensor:
+        """Kernel [N, hidden, h, w], search features [N, C, H, W] -> [N, outputs, H-h-1, W-w-1]."""
+        y: Tensor = self.head(xcorr_depthwise(self.conv_search(search), kernel))
+        return y
+
+
+class DepthwiseRPN(nn.Module):
+    """Depthwise RPN of one level (SiamRPN++, section 3.4)."""
+
+    def __init__(self, anchor_num: int, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.cls = DepthwiseXCorr(inputs, hidden, 2 * anchor_num)
+        self.loc = DepthwiseXCorr(inputs, hidden, 4 * anchor_num)
+
+    def kernels(self, exemplar: list[Tensor]) -> Kernels:
+        """Exemplar features, one level -> (classification kernel, regression kernel)."""
+        return self.cls.kernel(exemplar[0]), self.loc.kernel(exemplar[0])
+
+    def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Kernels and search features, one level -> cls [N, 2K, S, S], loc [N, 4K, S, S]."""
+        return self.cls(kernels[0], search[0]), self.loc(kernels[1], search[0])
+
+
+class UPChannelRPN(nn.Module):
+    """Up-channel RPN (SiamRPN, Li et al., CVPR 2018, section 3.2)."""
+
+    def __init__(self, anchor_num: int, inputs: int) -> None:
+        super().__init__()
+        self.template_cls_conv = nn.Conv2d(inputs, inputs * 2 * anchor_num, kernel_size=3)
+        self.template_loc_conv = nn.Conv2d(inputs, inputs * 4 * anchor_num, kernel_size=3)
+        self.search_cls_conv = nn.Conv2d(inputs, inputs, kernel_size=3)
+        self.search_loc_conv = nn.Conv2d(inputs, inputs, kernel_size=3)
+        self.loc_adjust = nn.Conv2d(4 * anchor_num, 4 * anchor_num, kernel_size=1)
+
+    def kernels(self, exemplar: list[Tensor]) -> Kernels:
+        """Exemplar features, one level -> (cls kernel [N, 2K*C, h, w], loc kernel [N, 4K*C, h, w])."""
+        return self.template_cls_conv(exemplar[0]), self.template_loc_conv(exemplar[0])
+
+    def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Kernels and search features, one level -> cls [N, 2K, S, S], loc [N, 4K, S, S]."""
+        cls = xcorr_up_channel(self.search_cls_conv(search[0]), kernels[0])
+        loc = xcorr_up_channel(self.search_loc_conv(search[0]), kernels[1])
+        return cls, self.loc_adjust(loc)
+
+
+class MultiRPN(nn.Module):
+    """One depthwise RPN per level; their outputs are averaged, with learned weights where `weighted`.
+
+    Layer-wise aggregation, SiamRPN++ section 3.3, equation 3; the weights pass a softmax.
+    """
+
+    cls_weight: Tensor
+    loc_weight: Tensor
+
+    def __init__(self, anchor_num: int, inputs: tuple[int, ...], weighted: bool) -> None:
+        super().__init__()
+        self.levels = len(inputs)
+        self.weighted = weighted
+        for index, channels in enumerate(inputs):
+            self.add_module(f"rpn{index + 2}", DepthwiseRPN(anchor_num, channels, channels))
+        if weighted:
+            self.cls_weight = nn.Parameter(torch.ones(self.levels))
+            self.loc_weight = nn.Parameter(torch.ones(self.levels))
+
+    def _level(self, index: int) -> DepthwiseRPN:
+        level: DepthwiseRPN = getattr(self, f"rpn{index + 2}")
+        return level
+
+    def kernels(self, exemplar: list[Tensor]) -> Kernels:
+        """Exemplar features per level -> (cls, loc) kernels of level 1, of level 2, ..."""
+        return tuple(k for i in range(self.levels) for k in self._level(i).kernels(exemplar[i : i + 1]))
+
+    def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Kernels and search features per level -> cls [N, 2K, S, S], loc [N, 4K, S, S]."""
+        outputs = [
+            self._level(i)(kernels[2 * i : 2 * i + 2], search[i : i + 1]) for i in range(self.levels)
+        ]
+        cls_levels, loc_levels = zip(*outputs, strict=True)
+        if not self.weighted:
+            return sum(cls_levels) / self.levels, sum(loc_levels) / self.levels
+        cls_weight = torch.softmax(self.cls_weight, 0)
+        loc_weight = torch.softmax(self.loc_weight, 0)
+        cls = sum(level * weight for level, weight in zip(cls_levels, cls_weight, strict=True))
+        loc = sum(level * weight for level, weight in zip(loc_levels, loc_weight, strict=True))
+        return cls, loc

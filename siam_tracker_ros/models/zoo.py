@@ -1,0 +1,138 @@
+"""The model zoo: every tracker this package knows, by name.
+
+Adding one is adding one `ZooEntry` here. The `siamrpn_*` and `siammask_*` names without a width are PySOT's
+experiments, with PySOT's constants (MODEL_ZOO.md and experiments/ there); the `*_w10` entries are this
+package's own small ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.models.config import (
+    LongTermConfig,
+    MaskConfig,
+    ModelConfig,
+    TrackingConfig,
+    ZooEntry,
+)
+
+
+class UnknownModelError(SiamTrackerError, KeyError):
+    """A model name that the zoo does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+_R50 = ModelConfig(
+    backbone="resnet50",
+    rpn_layers=(2, 3, 4),
+    rpn_channels=(256, 256, 256),
+    head="multi_level",
+    weighted=True,
+)
+_R50_UNWEIGHTED = replace(_R50, weighted=False)
+_R50_LONG_TERM = replace(_R50, rpn_channels=(128, 256, 512))
+_ALEX = ModelConfig(backbone="alexnet", rpn_layers=(5,), rpn_channels=None, head="depthwise")
+_ALEX_LEGACY = replace(_ALEX, backbone="alexnetlegacy")
+_MOBILE = ModelConfig(
+    backbone="mobilenetv2",
+    width_mult=1.4,
+    rpn_layers=(3, 5, 7),
+    rpn_channels=(256, 256, 256),
+    head="multi_level",
+)
+_MOBILE_W10 = replace(_MOBILE, width_mult=1.0, rpn_channels=(128, 128, 128), weighted=True)
+
+_R50_TRACKING = TrackingConfig(penalty_k=0.05, window_influence=0.42, lr=0.38)
+_OTB_TRACKING = TrackingConfig(penalty_k=0.24, window_influence=0.5, lr=0.25)
+_ALEX_TRACKING = TrackingConfig(
+    penalty_k=0.16, window_influence=0.40, lr=0.30, instance_size=287, base_size=0
+)
+_W10_TRACKING = TrackingConfig(penalty_k=0.04, window_influence=0.4, lr=0.5, min_target_size=4.0)
+
+_ENTRIES = (
+    ZooEntry("siamrpn_alex_dwxcorr", _ALEX_LEGACY, _ALEX_TRACKING),
+    ZooEntry("siamrpn_alex_dwxcorr_16gpu", _ALEX, _ALEX_TRACKING),
+    ZooEntry("siamrpn_alex_dwxcorr_otb", _ALEX_LEGACY, _ALEX_TRACKING),
+    ZooEntry(
+        "siamrpn_mobilev2_l234_dwxcorr",
+        _MOBILE,
+        TrackingConfig(penalty_k=0.04, window_influence=0.4, lr=0.5),
+    ),
+    ZooEntry("siamrpn_r50_l234_dwxcorr", _R50, _R50_TRACKING),
+    ZooEntry(
+        "siamrpn_r50_l234_dwxcorr_8gpu",
+        _R50,
+        TrackingConfig(penalty_k=0.04, window_influence=0.44, lr=0.33),
+    ),
+    ZooEntry(
+        "siamrpn_r50_l234_dwxcorr_16gpu",
+        _R50,
+        TrackingConfig(penalty_k=0.01, window_influence=0.40, lr=0.38),
+    ),
+    ZooEntry(
+        "siamrpn_r50_l234_dwxcorr_lt",
+        _R50_LONG_TERM,
+        TrackingConfig(
+            penalty_k=0.05,
+            window_influence=0.28,
+            lr=0.22,
+            long_term=LongTermConfig(signal="score", low=0.8, high=0.998),
+        ),
+    ),
+    ZooEntry("siamrpn_r50_l234_dwxcorr_otb", _R50_UNWEIGHTED, _OTB_TRACKING),
+    ZooEntry("siamrpn_r50_l234_dwxcorr_otb_8gpu", _R50_UNWEIGHTED, _OTB_TRACKING),
+    ZooEntry(
+        "siammask_r50_l3",
+        ModelConfig(
+            backbone="resnet50",
+            rpn_layers=(3,),
+            rpn_channels=(256,),
+            head="depthwise",
+            mask=MaskConfig(refine_layers=(0, 1, 2), refine_channels=(64, 256, 512)),
+        ),
+        TrackingConfig(penalty_k=0.10, window_influence=0.41, lr=0.32, mask_threshold=0.15),
+    ),
+    ZooEntry("siamrpn_mobilev2_w10", _MOBILE_W10, _W10_TRACKING),
+    ZooEntry(
+        "siammask_mobilev2_w10",
+        replace(
+            _MOBILE_W10,
+            mask=MaskConfig(
+                refine_layers=(1, 2, 3),
+                refine_channels=(16, 24, 32),
+                level=1,
+                coarse_size=None,
+            ),
+        ),
+        _W10_TRACKING,
+    ),
+)
+
+ZOO = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+
+def get_entry(name: str) -> ZooEntry:
+    """The zoo entry called `name`.
+
+    Raises UnknownModelError, listing the names there are.
+    """
+    try:
+        return ZOO[name]
+    except KeyError:
+        raise UnknownModelError(f"no model called '{name}'; the zoo has: {', '.join(ZOO)}") from None
+
+
+def with_long_term(entry: ZooEntry, enabled: bool) -> ZooEntry:
+    """`entry` with long-term search on or off; its own long-term constants are kept where it has them."""
+    if not enabled:
+        long_term = None
+    else:
+        long_term = entry.tracking.long_term or LongTermConfig(
+            patience=3, instance_sizes=(383, 575, 831), coast=True
+        )
+    return replace(entry, tracking=replace(entry.tracking, long_term=long_term))
