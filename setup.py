@@ -1,0 +1,41 @@
+"""Installs the Python package and the files that ROS 2 looks for beside it."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "siam_tracker_ros"
+SHARE = f"share/{NAME}"
+
+
+def installed_files(folder: str) -> list[tuple[str, list[str]]]:
+    """(target, sources) for every file below a folder of the repository, tree kept; none if it is absent."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return [(f"{SHARE}/{path.parent}", [str(path)]) for path in files]
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (SHARE, ["package.xml"]),
+        *installed_files("config"),
+        *installed_files("launch"),
+        *installed_files("weights"),
+    ],
+    # What is needed at run time stands in package.xml and requirements/runtime.txt. A list here would have the
+    # console script refuse to start beside a distro's OpenCV or a robot's PyTorch, which bear other names.
+    install_requires=[],
+    extras_require={"test": ["pytest"]},
+    python_requires=">=3.10",
+    zip_safe=True,
+    author="siam_tracker maintainers",
+    maintainer="siam_tracker maintainers",
+    maintainer_email="maintainers@siam-tracker.example",
+    description="Siamese visual object tracking (SiamRPN++, SiamMask) for ROS 2.",
+    license="Apache-2.0",
+    entry_points={"console_scripts": ["siam-tracker = siam_tracker_ros.cli:main"]},
+)
