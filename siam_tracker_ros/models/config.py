@@ -60,42 +60,52 @@ class AnchorConfig:
 
 
 @dataclass(frozen=True)
-class LongTermConfig:
-    """When a target counts as lost, and how it is searched for then (SiamRPN++, long-term variant).
+class LossConfig:
+    """When a target counts as lost and when as found again.
 
-    `signal` below `low` on `patience` frames running makes the target lost and freezes its box;
-    above `high` it is found again. While lost, frame after frame the search region steps through
-    `instance_sizes` (px of network input) and stays at the last, with `window_influence` in place of the
-    usual one. With `coast` the box follows its last velocity for a while instead of standing still.
+    `signal` below `low` for longer than `after_s` seconds makes the target lost; above `high` it is found.
+    A target that is lost counts as COASTING for `coast_s` seconds, as LOST from then on.
     """
 
     signal: LossSignal = "confidence"
     low: float = 0.25
     high: float = 0.6
-    patience: int = 1
-    instance_sizes: tuple[int, ...] = (831,)
+    after_s: float = 0.1
+    coast_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class LongTermConfig:
+    """How a lost target is searched for (SiamRPN++, long-term variant).
+
+    The box stands still on frames whose signal is low. While lost, frame after frame, the search region steps
+    through `instance_sizes` (px of network input) and stays at the last, with `window_influence` in
+    place of the usual one. With `coast` the box follows its last velocity while COASTING. Without
+    `clip_state` the box may leave the frame and only what is returned is clipped, as PySOT has it.
+    """
+
+    instance_sizes: tuple[int, ...] = (383, 575, 831)
     window_influence: float = 0.001
-    coast: bool = False
+    coast: bool = True
+    clip_state: bool = True
 
 
 @dataclass(frozen=True)
 class ConfidenceConfig:
-    """Logistic model of "the box is on the target" and the thresholds of the states read from it.
+    """Logistic model of "the box is on the target", and the thresholds of the states read from it.
 
-    confidence = sigmoid(bias + score * logit(raw score) + sharpness * peak margin + plausibility * p), each
-    term as `tracking.confidence` defines it. The values are the neutral ones that suit any entry;
-    a trained entry carries its own, fitted on held-out footage.
+    confidence = sigmoid(bias + score * logit(raw score) + margin * peak margin + plausibility * p), each term
+    as `tracking.confidence` defines it. The defaults suit any entry; a trained entry carries
+    its own, fitted on held-out footage. TRACKING turns UNCERTAIN below `uncertain_below` and back above
+    `tracking_above`; ACQUIRING lasts until `acquire_s` seconds after the first frame.
     """
 
     bias: float = -2.0
     score: float = 0.5
-    sharpness: float = 2.0
+    margin: float = 2.0
     plausibility: float = 2.0
     tracking_above: float = 0.6
     uncertain_below: float = 0.45
-    lost_below: float = 0.25
-    lost_after_s: float = 0.2
-    coast_s: float = 1.0
     acquire_s: float = 0.1
 
 
@@ -119,6 +129,7 @@ class TrackingConfig:
     mask_threshold: float = 0.3
     mask_output_size: int = 127
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     long_term: LongTermConfig | None = None
     confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
 

@@ -6,6 +6,7 @@ With it, a network trained with PySOT runs here from its own `config.yaml` and `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from siam_tracker_ros.errors import SiamTrackerError
@@ -13,12 +14,13 @@ from siam_tracker_ros.models.config import (
     AnchorConfig,
     BackboneKind,
     HeadKind,
-    LongTermConfig,
+    LossConfig,
     MaskConfig,
     ModelConfig,
     TrackingConfig,
     ZooEntry,
 )
+from siam_tracker_ros.models.zoo import PYSOT_LONG_TERM
 
 
 class PysotConfigError(SiamTrackerError, ValueError):
@@ -89,13 +91,16 @@ def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
     anchor = config.get("ANCHOR") or {}
     kind = track.get("TYPE", "SiamRPNTracker")
     _known("TRACK.TYPE", kind, ("SiamRPNTracker", "SiamMaskTracker", "SiamRPNLTTracker"))
-    long_term = None
+    loss, long_term = LossConfig(), None
     if kind == "SiamRPNLTTracker":
-        long_term = LongTermConfig(
+        loss = LossConfig(
             signal="score",
             low=track.get("CONFIDENCE_LOW", 0.85),
             high=track.get("CONFIDENCE_HIGH", 0.998),
-            instance_sizes=(track.get("LOST_INSTANCE_SIZE", 831),),
+            after_s=0.0,
+        )
+        long_term = replace(
+            PYSOT_LONG_TERM, instance_sizes=(track.get("LOST_INSTANCE_SIZE", 831),)
         )
     return TrackingConfig(
         penalty_k=track.get("PENALTY_K", 0.04),
@@ -113,6 +118,7 @@ def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
             ratios=tuple(anchor.get("RATIOS", AnchorConfig.ratios)),
             scales=tuple(anchor.get("SCALES", AnchorConfig.scales)),
         ),
+        loss=loss,
         long_term=long_term,
     )
 

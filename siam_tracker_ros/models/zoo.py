@@ -13,6 +13,7 @@ from types import MappingProxyType
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.config import (
     LongTermConfig,
+    LossConfig,
     MaskConfig,
     ModelConfig,
     TrackingConfig,
@@ -46,6 +47,9 @@ _MOBILE = ModelConfig(
     head="multi_level",
 )
 _MOBILE_W10 = replace(_MOBILE, width_mult=1.0, rpn_channels=(128, 128, 128), weighted=True)
+
+# PySOT's long-term tracker: one jump to the large search region, nothing predicted, nothing clipped.
+PYSOT_LONG_TERM = LongTermConfig(instance_sizes=(831,), coast=False, clip_state=False)
 
 _R50_TRACKING = TrackingConfig(penalty_k=0.05, window_influence=0.42, lr=0.38)
 _OTB_TRACKING = TrackingConfig(penalty_k=0.24, window_influence=0.5, lr=0.25)
@@ -81,7 +85,8 @@ _ENTRIES = (
             penalty_k=0.05,
             window_influence=0.28,
             lr=0.22,
-            long_term=LongTermConfig(signal="score", low=0.8, high=0.998),
+            loss=LossConfig(signal="score", low=0.8, high=0.998, after_s=0.0),
+            long_term=PYSOT_LONG_TERM,
         ),
     ),
     ZooEntry("siamrpn_r50_l234_dwxcorr_otb", _R50_UNWEIGHTED, _OTB_TRACKING),
@@ -129,10 +134,5 @@ def get_entry(name: str) -> ZooEntry:
 
 def with_long_term(entry: ZooEntry, enabled: bool) -> ZooEntry:
     """`entry` with long-term search on or off; its own long-term constants are kept where it has them."""
-    if not enabled:
-        long_term = None
-    else:
-        long_term = entry.tracking.long_term or LongTermConfig(
-            patience=3, instance_sizes=(383, 575, 831), coast=True
-        )
+    long_term = (entry.tracking.long_term or LongTermConfig()) if enabled else None
     return replace(entry, tracking=replace(entry.tracking, long_term=long_term))

@@ -1,9 +1,14 @@
-"""Inference form of a network: batch norm folded into the convolution before it."""
+"""Inference form of a network: batch norm folded away, weights laid out for the device, no gradients."""
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from siam_tracker_ros.models.siamese import SiameseNetwork
 
 
 def fuse_batch_norm(module: nn.Module) -> None:
@@ -19,3 +24,12 @@ def fuse_batch_norm(module: nn.Module) -> None:
         else:
             fuse_batch_norm(child)
         previous_name, previous = name, child
+
+
+def inference_copy(
+    network: SiameseNetwork, device: torch.device, dtype: torch.dtype
+) -> SiameseNetwork:
+    """A copy of `network` for inference on `device` in `dtype`; the original is left as it is."""
+    fused = copy.deepcopy(network).eval().requires_grad_(False)
+    fuse_batch_norm(fused)
+    return fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)

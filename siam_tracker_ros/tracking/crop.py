@@ -1,0 +1,143 @@
+"""Exemplar and search-region crops: a square around the target, resized, the frame's mean beyond its border.
+
+SiamFC (Bertinetto et al., ECCVW 2016, section 3.2). Positions and roundings are PySOT's. The same crop exists
+twice: `crop_window` with OpenCV for frames in host memory, `sample_windows` in torch for frames on a
+device; they agree to one grey level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from siam_tracker_ros.tracking.boxes import CenterBox
+from siam_tracker_ros.tracking.errors import InvalidFrameError
+
+Frame = NDArray[np.uint8]
+
+# Above this side a window that leaves the frame is sampled point by point: padding it would take memory
+# that grows with the window (1.7 GB for a target that fills an 8K frame).
+_MAX_PADDED_SIDE = 4096
+
+
+class Window(NamedTuple):
+    """Square of whole px in the frame's coordinates; it may reach beyond the frame."""
+
+    left: int
+    top: int
+    side: int
+
+
+def checked_frame(frame: object) -> Frame:
+    """`frame` if it can be tracked in: H x W x 3 (BGR), H x W x 1 or H x W (grey), uint8.
+
+    Raises InvalidFrameError.
+    """
+    wanted = "a frame is an H x W x 3 (BGR) or H x W (grey) array of uint8"
+    if not isinstance(frame, np.ndarray):
+        raise InvalidFrameError(f"{wanted}, not a {type(frame).__name__}")
+    if frame.dtype != np.uint8:
+        raise InvalidFrameError(f"{wanted}, not of {frame.dtype}")
+    shape = " x ".join(str(n) for n in frame.shape)
+    if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] not in (1, 3)):
+        raise InvalidFrameError(f"{wanted}, not one of shape {shape}")
+    if frame.size == 0:
+        raise InvalidFrameError(f"{wanted}; this one is empty ({shape})")
+    return frame
+
+
+def channel_mean(frame: Frame) -> tuple[int, int, int]:
+    """Mean of each channel, truncated to whole grey levels: what the crop holds beyond the frame."""
+    mean = cv2.mean(frame)
+    if frame.ndim == 2 or frame.shape[2] == 1:
+        return (int(mean[0]),) * 3
+    return int(mean[0]), int(mean[1]), int(mean[2])
+
+
+def exemplar_side(width: float, height: float, context_amount: float) -> float:
+    """Side of the exemplar square around a target, px: sqrt((w + p)(h + p)), p = context_amount * (w + h)."""
+    context = context_amount * (width + height)
+    return math.sqrt((width + context) * (height + context))
+
+
+def centred_window(target: CenterBox, side: float) -> Window:
+    """Square of `side` px (rounded half to even) around the centre of `target`."""
+    whole = max(round(side), 1)
+    half = (whole + 1) / 2
+    return Window(
+        math.floor(target.cx - half + 0.5), math.floor(target.cy - half + 0.5), whole
+    )
+
+
+def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, int]) -> Frame:
+    """`window` of `frame` resized to [size, size, 3] uint8, `fill` beyond the frame's border.
+
+    The frame itself is never copied: only the part under the window is padded, and only where it must be.
+    """
+    left, top, side = window
+    height, width = frame.shape[:2]
+    x0, x1 = max(left, 0), min(left + side, width)
+    y0, y1 = max(top, 0), min(top + side, height)
+    if x0 >= x1 or y0 >= y1:
+        return np.full((size, size, 3), fill, dtype=np.uint8)
+    inside = frame[y0:y1, x0:x1]
+    leaves_frame = (x1 - x0, y1 - y0) != (side, side)
+    if leaves_frame and side > _MAX_PADDED_SIDE:
+        sampled = sample_windows(torch.from_numpy(frame), [window], size, [fill])
+        return sampled[0].round().to(torch.uint8).numpy()
+    if leaves_frame:
+        inside = cv2.copyMakeBorder(
+            inside,
+            y0 - top,
+            top + side - y1,
+            x0 - left,
+            left + side - x1,
+            cv2.BORDER_CONSTANT,
+            value=fill,
+        )
+    if side != size:
+        inside = cv2.resize(inside, (size, size))
+    if inside.ndim == 2 or inside.shape[2] == 1:
+        inside = cv2.cvtColor(inside, cv2.COLOR_GRAY2BGR)
+    return inside
+
+
+def sample_windows(
+    frame: Tensor, windows: Sequence[Window], size: int, fills: Sequence[tuple[int, int, int]]
+) -> Tensor:
+    """`windows` of a frame resized to [N, size, size, 3] float32 on the frame's device.
+
+    `frame` is [H, W, 3], [H, W, 1] or [H, W] uint8. Bilinear at OpenCV's sample positions (pixel centres, the window's
+    edge repeated), with no rounding to grey levels.
+    """
+    device = frame.device
+    if frame.dim() == 2:
+        frame = frame[:, :, None]
+    height, width = frame.shape[:2]
+    geometry = torch.tensor(windows, dtype=torch.int64).to(device, non_blocking=True)
+    fill = torch.tensor(fills, dtype=torch.float32).to(device, non_blocking=True)
+    left, top, side = geometry[:, 0, None], geometry[:, 1, None], geometry[:, 2, None]
+    steps = torch.arange(size, device=device, dtype=torch.float64) + 0.5
+    position = (steps[None] * side / size - 0.5).clamp(min=0.0)
+    low = position.floor().to(torch.int64).minimum(side - 1)
+    high = (low + 1).minimum(side - 1)
+    weight = (position - low).to(torch.float32).clamp(max=1.0)
+
+    def gather(rows: Tensor, cols: Tensor) -> Tensor:
+        y, x = top + rows, left + cols
+        inside_y, inside_x = (y >= 0) & (y < height), (x >= 0) & (x < width)
+        pixels = frame[y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]]
+        inside = (inside_y[:, :, None] & inside_x[:, None, :])[..., None]
+        return torch.where(inside, pixels.to(torch.float32), fill[:, None, None, :])
+
+    weight_x, weight_y = weight[:, None, :, None], weight[:, :, None, None]
+    upper = torch.lerp(gather(low, low), gather(low, high), weight_x)
+    lower = torch.lerp(gather(high, low), gather(high, high), weight_x)
+    return torch.lerp(upper, lower, weight_y)

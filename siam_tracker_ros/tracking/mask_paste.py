@@ -1,0 +1,88 @@
+"""A mask from the network laid back into the frame, and the rotated box of it (SiamMask, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siam_tracker_ros.models.config import TrackingConfig
+from siam_tracker_ros.tracking.boxes import CenterBox
+from siam_tracker_ros.tracking.result import RotatedBox, TargetMask
+
+# Contours below this area, px^2, are noise: the axis-aligned box is used instead (PySOT's figure).
+_MIN_CONTOUR_AREA = 100.0
+
+
+class MaskPlace(NamedTuple):
+    """Square of the frame that a mask covers: left, top and side, px, not whole."""
+
+    left: float
+    top: float
+    side: float
+
+
+def place_of_mask(
+    center: CenterBox, window_side: int, instance_size: int, row: int, col: int, config: TrackingConfig
+) -> MaskPlace:
+    """Where the mask of response cell (row, col) lies: an exemplar-sized square of the search region.
+
+    `center` is the target before this frame's update, `window_side` the search window's side in px of
+    the frame, which maps to `instance_size` px of network input.
+    """
+    scale = window_side / instance_size
+    stride = config.anchors.stride
+    return MaskPlace(
+        center.cx - window_side / 2 + (col - config.base_size / 2) * stride * scale,
+        center.cy - window_side / 2 + (row - config.base_size / 2) * stride * scale,
+        scale * config.exemplar_size,
+    )
+
+
+def paste_mask(
+    probability: NDArray[np.float32],
+    place: MaskPlace,
+    frame_width: int,
+    frame_height: int,
+    threshold: float,
+) -> TargetMask:
+    """Resample a square map of probabilities into the frame and cut it at `threshold`.
+
+    Only the part of the frame under the mask is computed.
+    """
+    size = len(probability)
+    # Mask px -> frame px, as PySOT maps it: the frame's last pixel is one short of its width.
+    scale_x = (frame_width - 1) / frame_width * place.side / size
+    scale_y = (frame_height - 1) / frame_height * place.side / size
+    offset_x = place.left * (frame_width - 1) / frame_width
+    offset_y = place.top * (frame_height - 1) / frame_height
+    x0 = min(max(math.floor(offset_x - scale_x), 0), frame_width)
+    y0 = min(max(math.floor(offset_y - scale_y), 0), frame_height)
+    x1 = max(min(math.ceil(offset_x + scale_x * (size + 1)) + 1, frame_width), x0)
+    y1 = max(min(math.ceil(offset_y + scale_y * (size + 1)) + 1, frame_height), y0)
+    if x0 == x1 or y0 == y1:
+        return TargetMask(x0, y0, np.zeros((0, 0), dtype=np.bool_), frame_width, frame_height)
+    mapping = np.array([[scale_x, 0, offset_x - x0], [0, scale_y, offset_y - y0]])
+    pasted = cv2.warpAffine(probability, mapping, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+    return TargetMask(x0, y0, pasted > threshold, frame_width, frame_height)
+
+
+def rotated_box_of(mask: TargetMask, fallback: CenterBox) -> RotatedBox:
+    """Minimum-area rectangle of the mask's largest contour; `fallback`, unrotated, where there is none to speak of."""
+    contours: Sequence[NDArray[np.int32]] = ()
+    if mask.crop.size:
+        contours, _ = cv2.findContours(
+            mask.crop.astype(np.uint8),
+            cv2.RETR_EXTERNAL,
+            cv2.CHAIN_APPROX_NONE,
+            offset=(mask.x, mask.y),
+        )
+    largest = max(contours, key=cv2.contourArea, default=None)
+    if largest is None or cv2.contourArea(largest) <= _MIN_CONTOUR_AREA:
+        return RotatedBox(fallback.cx, fallback.cy, fallback.w, fallback.h, 0.0)
+    (cx, cy), (width, height), degrees = cv2.minAreaRect(largest)
+    return RotatedBox(cx, cy, width, height, math.radians(degrees))

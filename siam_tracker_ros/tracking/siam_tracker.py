@@ -1,0 +1,335 @@
+"""The tracker: one network and device, any number of targets."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siam_tracker_ros.models.checkpoint import fitting_entries, load_state, read_checkpoint
+from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.inference import inference_copy
+from siam_tracker_ros.models.mask import Cells
+from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template, stack_templates
+from siam_tracker_ros.models.weights import find_weights
+from siam_tracker_ros.models.zoo import get_entry, with_long_term
+from siam_tracker_ros.tracking.boxes import Box, CenterBox, checked_box, clip_to_frame
+from siam_tracker_ros.tracking.confidence import (
+    TrackState,
+    confidence,
+    gather_evidence,
+    next_condition,
+)
+from siam_tracker_ros.tracking.crop import (
+    Frame,
+    Window,
+    centred_window,
+    channel_mean,
+    checked_frame,
+    crop_window,
+    exemplar_side,
+    sample_windows,
+)
+from siam_tracker_ros.tracking.decode import (
+    ResponseGrid,
+    Selection,
+    read_selections,
+    response_grid,
+    select,
+)
+from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_dtype
+from siam_tracker_ros.tracking.errors import AmbiguousModelError, MaskUnavailableError
+from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, rotated_box_of
+from siam_tracker_ros.tracking.result import TrackResult
+from siam_tracker_ros.tracking.target import Target
+
+# Time between frames where the caller gives no stamps, s.
+NOMINAL_FRAME_S = 1.0 / 30.0
+# Time constant of the smoothed velocity, and of its decay while coasting, s.
+_VELOCITY_TAU_S = 0.15
+_COAST_TAU_S = 0.5
+
+
+class _Search:
+    """One target's search of one frame: its window, and how the network's px relate to the frame's."""
+
+    def __init__(self, target: Target, entry: ZooEntry) -> None:
+        config = entry.tracking
+        self.target = target
+        self.lost = target.condition.lost and config.long_term is not None
+        self.instance_size = config.instance_size
+        self.window_influence = config.window_influence
+        if self.lost and config.long_term is not None:
+            sizes = config.long_term.instance_sizes
+            self.instance_size = sizes[min(target.lost_frames, len(sizes) - 1)]
+            self.window_influence = config.long_term.window_influence
+        side = exemplar_side(target.box.w, target.box.h, config.context_amount)
+        self.scale = config.exemplar_size / side
+        self.window = centred_window(target.box, side * (self.instance_size / config.exemplar_size))
+
+
+class SiamTracker:
+    """Tracks targets with one Siamese network (SiamRPN++, SiamMask) on one device.
+
+    The network is copied into its inference form; targets hold their own state, and several are searched
+    for in one batch. Not thread-safe: one thread owns the device.
+    """
+
+    def __init__(
+        self,
+        entry: ZooEntry,
+        network: SiameseNetwork,
+        device: str = "auto",
+        precision: Precision = "auto",
+    ) -> None:
+        """`entry` describes `network`; `device` is auto, cpu, cuda or cuda:N.
+
+        Raises DeviceUnavailableError where the device does not exist.
+        """
+        self.entry = entry
+        self.device, self.device_note = resolve_device(device)
+        self.dtype = resolve_dtype(precision, self.device)
+        self._network = inference_copy(network, self.device, self.dtype)
+        self._grids: dict[int, ResponseGrid] = {}
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: str | Path,
+        model: str | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        long_term: bool | None = None,
+    ) -> SiamTracker:
+        """Tracker from a weight file, by path or by name.
+
+        `model` names the zoo entry where the file neither says nor fits exactly one. `long_term` overrides the
+        entry's own setting. Raises CheckpointError, UnknownModelError, AmbiguousModelError or
+        DeviceUnavailableError.
+        """
+        resolve_device(device)
+        path = find_weights(weights)
+        checkpoint = read_checkpoint(path)
+        name = model or checkpoint.entry_name
+        if name is None:
+            fitting = fitting_entries(checkpoint.state)
+            if len(fitting) != 1:
+                what = f"fits {', '.join(fitting)}" if fitting else "fits no entry of the zoo"
+                raise AmbiguousModelError(f"{path} {what}: say which model it is for")
+            name = fitting[0]
+        entry = get_entry(name)
+        if long_term is not None:
+            entry = with_long_term(entry, long_term)
+        network = SiameseNetwork(entry.model).eval()
+        load_state(network, checkpoint.state, str(path))
+        return cls(entry, network, device, precision)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether this model gives masks and rotated boxes."""
+        return self.entry.model.mask is not None
+
+    @torch.inference_mode()
+    def init(self, frame: Frame, box: Sequence[float], stamp: float | None = None) -> Target:
+        """Take the target inside `box` (x, y, w, h px: top-left corner and size) of `frame`.
+
+        `frame` is H x W x 3 BGR or H x W grey, uint8; `stamp` its time in s. Raises InvalidFrameError or
+        InvalidBoxError.
+        """
+        frame = checked_frame(frame)
+        config = self.entry.tracking
+        x, y, w, h = checked_box(box, frame.shape[1], frame.shape[0])
+        center = CenterBox(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
+        fill = channel_mean(frame)
+        window = centred_window(center, exemplar_side(w, h, config.context_amount))
+        exemplar = self._crop(frame, [window], config.exemplar_size, [fill])
+        return Target(self._network.template(exemplar), center, fill, stamp)
+
+    @torch.inference_mode()
+    def track(
+        self,
+        frame: Frame,
+        targets: Sequence[Target],
+        masks: bool = False,
+        stamp: float | None = None,
+    ) -> list[TrackResult]:
+        """Find `targets` in the next `frame`; their state moves on, one result each, in their order.
+
+        With `masks` each result has its mask and rotated box. `stamp` is the frame's time in s; without it,
+        or where it does not increase, 1/30 s is taken to have passed. Raises InvalidFrameError, or
+        MaskUnavailableError where the model has no mask branch; no target has moved then.
+        """
+        frame = checked_frame(frame)
+        if masks and not self.has_masks:
+            raise MaskUnavailableError(
+                f"{self.entry.name} has no mask branch; a siammask model has one"
+            )
+        results: dict[int, TrackResult] = {}
+        searches = [_Search(target, self.entry) for target in targets]
+        # Targets that share the size of their search region go through the network together.
+        for key in dict.fromkeys((s.instance_size, s.window_influence) for s in searches):
+            indices = [
+                i for i, s in enumerate(searches) if (s.instance_size, s.window_influence) == key
+            ]
+            group = [searches[i] for i in indices]
+            results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
+        return [results[i] for i in range(len(searches))]
+
+    def _track_group(
+        self, frame: Frame, group: list[_Search], masks: bool, stamp: float | None
+    ) -> list[TrackResult]:
+        config = self.entry.tracking
+        instance_size, influence = group[0].instance_size, group[0].window_influence
+        crops = self._crop(
+            frame, [s.window for s in group], instance_size, [s.target.fill for s in group]
+        )
+        template = stack_templates([s.target.template for s in group])
+        features = self._network.features(crops)
+        cls, loc = self._network.respond(template, features)
+        grid = self._grid(config.score_size(instance_size))
+        sizes = [(s.target.box.w * s.scale, s.target.box.h * s.scale) for s in group]
+        size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
+        selections = read_selections(select(cls, loc, grid, size, config.penalty_k, influence))
+        before = [s.target.box for s in group]
+        results = [
+            self._advance(s, selection, frame.shape[1], frame.shape[0], stamp)
+            for s, selection in zip(group, selections, strict=True)
+        ]
+        if masks:
+            results = self._with_masks(
+                frame, group, before, selections, results, template, features
+            )
+        return results
+
+    def _crop(
+        self,
+        frame: Frame,
+        windows: Sequence[Window],
+        size: int,
+        fills: Sequence[tuple[int, int, int]],
+    ) -> Tensor:
+        """Windows as a network input [N, 3, size, size], channels last in memory."""
+        if self.device.type == "cpu":
+            crops = [
+                crop_window(frame, window, size, fill)
+                for window, fill in zip(windows, fills, strict=True)
+            ]
+            batch = torch.from_numpy(np.stack(crops) if len(crops) > 1 else crops[0][None])
+        else:
+            batch = sample_windows(self._upload(frame), windows, size, fills)
+        return batch.permute(0, 3, 1, 2).to(self.dtype)
+
+    def _upload(self, frame: Frame) -> Tensor:
+        with warnings.catch_warnings():
+            # Frames that view a message's buffer are read-only, and are only read here.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            host = torch.from_numpy(np.ascontiguousarray(frame))
+        return host.pin_memory().to(self.device, non_blocking=True)
+
+    def _grid(self, score_size: int) -> ResponseGrid:
+        if score_size not in self._grids:
+            self._grids[score_size] = response_grid(
+                self.entry.tracking.anchors, score_size, self.device
+            )
+        return self._grids[score_size]
+
+    def _advance(
+        self,
+        search: _Search,
+        selection: Selection,
+        frame_width: int,
+        frame_height: int,
+        stamp: float | None,
+    ) -> TrackResult:
+        """Move the target's state on by what was selected in this frame."""
+        config, target = self.entry.tracking, search.target
+        dt = NOMINAL_FRAME_S
+        if stamp is not None and target.stamp is not None and stamp > target.stamp:
+            dt = stamp - target.stamp
+        before = target.box
+        expected = before._replace(
+            cx=before.cx + target.velocity[0] * dt, cy=before.cy + target.velocity[1] * dt
+        )
+        measured = CenterBox(
+            before.cx + selection.dx / search.scale,
+            before.cy + selection.dy / search.scale,
+            selection.w / search.scale,
+            selection.h / search.scale,
+        )
+        score, sure = selection.score, 0.0
+        if all(map(math.isfinite, (*measured, score))) and min(measured.w, measured.h) > 0:
+            sure = confidence(gather_evidence(selection, expected, measured), config.confidence)
+        else:
+            # A response that is not a number says nothing: stand still, and be sure of nothing.
+            score, measured = 0.0, before
+        signal = score if config.loss.signal == "score" else sure
+        target.condition = next_condition(
+            target.condition, sure, signal, dt, config.confidence, config.loss
+        )
+        target.lost_frames = target.lost_frames + 1 if search.lost else 0
+        target.stamp = stamp
+
+        vx, vy = target.velocity
+        if config.long_term is not None and signal < config.loss.low:
+            after = before
+            if config.long_term.coast and target.condition.state == TrackState.COASTING:
+                after = expected
+            decay = math.exp(-dt / _COAST_TAU_S)
+            target.velocity = (vx * decay, vy * decay)
+        else:
+            lr = selection.penalty * score * config.lr
+            after = measured._replace(
+                w=before.w * (1 - lr) + measured.w * lr, h=before.h * (1 - lr) + measured.h * lr
+            )
+            gain = 1.0 - math.exp(-dt / _VELOCITY_TAU_S)
+            target.velocity = (
+                vx + gain * ((after.cx - before.cx) / dt - vx),
+                vy + gain * ((after.cy - before.cy) / dt - vy),
+            )
+        clipped = clip_to_frame(after, frame_width, frame_height, config.min_target_size)
+        keeps_clip = config.long_term is None or config.long_term.clip_state
+        target.box = clipped if keeps_clip else after
+        return TrackResult(
+            clipped.corner_box(), score, sure, target.condition.state, target.velocity
+        )
+
+    def _with_masks(
+        self,
+        frame: Frame,
+        group: list[_Search],
+        before: list[CenterBox],
+        selections: list[Selection],
+        results: list[TrackResult],
+        template: Template,
+        features: SearchFeatures,
+    ) -> list[TrackResult]:
+        config = self.entry.tracking
+        side = config.score_size(group[0].instance_size)
+        cells = [divmod(s.index % (side * side), side) for s in selections]
+        rows, cols = [row for row, _ in cells], [col for _, col in cells]
+        logits = self._network.refine_masks(
+            template, features, Cells(range(len(group)), rows, cols)
+        )
+        probabilities = torch.sigmoid(logits.float()).cpu().numpy()
+        height, width = frame.shape[:2]
+        masked = []
+        for index, (search, result) in enumerate(zip(group, results, strict=True)):
+            place = place_of_mask(
+                before[index],
+                search.window.side,
+                search.instance_size,
+                rows[index],
+                cols[index],
+                config,
+            )
+            mask = paste_mask(probabilities[index], place, width, height, config.mask_threshold)
+            box: Box = result.box
+            fallback = CenterBox(box.x + box.w / 2, box.y + box.h / 2, box.w, box.h)
+            masked.append(replace(result, mask=mask, rotated_box=rotated_box_of(mask, fallback)))
+        return masked

@@ -1,0 +1,26 @@
+"""What is known of one target between frames; the model is shared, this is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from siam_tracker_ros.models.siamese import Template
+from siam_tracker_ros.tracking.boxes import CenterBox
+from siam_tracker_ros.tracking.confidence import Condition
+
+
+@dataclass
+class Target:
+    """State of one target: where it is (px of the frame), what it looked like, and how it fares.
+
+    `fill` is the mean colour of its first frame, used beyond the border; `velocity` that of its centre, px/s;
+    `lost_frames` counts the frames since it was lost; `stamp` is the time of the last frame, s.
+    """
+
+    template: Template
+    box: CenterBox
+    fill: tuple[int, int, int]
+    stamp: float | None = None
+    velocity: tuple[float, float] = (0.0, 0.0)
+    condition: Condition = field(default_factory=Condition)
+    lost_frames: int = 0
