@@ -1,0 +1,1 @@
+"""From pixels to motion: bearing, target filter, servo law, limits, safety. Knows neither ROS nor PyTorch."""

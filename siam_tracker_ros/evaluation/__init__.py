@@ -1,0 +1,1 @@
+"""How well it tracks: metrics, readers of datasets and bags, reports."""

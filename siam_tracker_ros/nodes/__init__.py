@@ -1,0 +1,1 @@
+"""The ROS nodes and the conversion of messages: the only folder that imports rclpy."""
