@@ -1,6 +1,7 @@
 """Installs the Python package and the files that ROS 2 looks for beside it."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
@@ -10,13 +11,13 @@ SHARE = f"share/{NAME}"
 
 def installed_files(folder: str) -> list[tuple[str, list[str]]]:
     """(target, sources) for every file below a folder of the repository, tree kept; none if it is absent."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
     return [(f"{SHARE}/{path.parent}", [str(path)]) for path in files]
 
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=ElementTree.parse("package.xml").findtext("version"),
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed"]},
     data_files=[
@@ -26,8 +27,8 @@ setup(
         *installed_files("launch"),
         *installed_files("weights"),
     ],
-    # What is needed at run time stands in package.xml and requirements/runtime.txt. A list here would have the
-    # console script refuse to start beside a distro's OpenCV or a robot's PyTorch, which bear other names.
+    # What is needed at run time stands in package.xml and requirements/runtime.txt. Named here, it would be
+    # looked for by names that a distro's OpenCV or a robot's PyTorch do not bear.
     install_requires=[],
     extras_require={"test": ["pytest"]},
     python_requires=">=3.10",

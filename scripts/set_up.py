@@ -1,7 +1,7 @@
 """Make the virtual environment that `make test` and `make demo` run in.
 
-A sourced ROS 2 is used if there is one; otherwise ROS 2 is installed from its wheels. What is done already is not
-done again: each step keeps a hash of what it was made from. A step that was interrupted is started over.
+A sourced ROS 2 is used if there is one; otherwise ROS 2 is installed from its wheels. What is done already is
+not done again: each step keeps a hash of what it was made from. A step that was interrupted is started over.
 
 Only the standard library: this runs before anything is installed. `check_tools.sh` ran before it.
 """
@@ -80,21 +80,24 @@ def choose_environment(wheels: str | None) -> Environment:
 
 
 def importable(module: str, python: Path | str = sys.executable) -> bool:
-    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    )
 
 
-def run(*command: str | Path, **environment: str) -> None:
+def run(*command: object, **environment: str) -> None:
     """Run a command from the repository's root; its output is shown."""
-    result = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
+    words = [str(word) for word in command]
+    result = subprocess.run(words, cwd=ROOT, env={**os.environ, **environment}, check=False)
     if result.returncode:
-        raise SetUpError(f"this failed, see above: {' '.join(map(str, command))}")
+        raise SetUpError(f"this failed, see above: {' '.join(words)}")
 
 
 def say(message: str) -> None:
     print(f"set-up: {message}", flush=True)
 
 
-# --- what was done already ---------------------------------------------------------------------------------------
+# What was done already
 
 
 def fingerprint(paths: Iterable[Path], *facts: object) -> str:
@@ -131,7 +134,7 @@ def only_one_at_a_time() -> Iterator[None]:
         os.close(handle)
 
 
-# --- the steps ---------------------------------------------------------------------------------------------------
+# The steps
 
 
 def create(environment: Environment) -> None:
@@ -143,7 +146,7 @@ def create(environment: Environment) -> None:
 
 def install_packages(environment: Environment) -> None:
     environment.unfinished.touch()
-    pip = [environment.python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip = [environment.python, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
     run(*pip, "-c", CONSTRAINTS, "pip")
     wanted, constraints = requirements(environment)
     limits = environment.folder / "constraints.txt"
@@ -153,8 +156,8 @@ def install_packages(environment: Environment) -> None:
     if not environment.sourced:
         point_at_this_machine(environment)
     if not importable("cv2", environment.python):
-        say(f"OpenCV's windows need libGL, which this machine lacks (package libgl1): installing {HEADLESS} instead")
-        run(environment.python, "-m", "pip", "uninstall", "--quiet", "--yes", "opencv-python")
+        say(f"OpenCV's windows need libraries this machine lacks (package libgl1): taking {HEADLESS}")
+        run(environment.python, "-m", "pip", "uninstall", "-qq", "--yes", "opencv-python")
         run(*pip, "-c", limits, HEADLESS)
         if not importable("cv2", environment.python):
             raise SetUpError(f"OpenCV does not import; see: {environment.python} -c 'import cv2'")
@@ -164,8 +167,8 @@ def install_packages(environment: Environment) -> None:
 def requirements(environment: Environment) -> tuple[list[str], list[str]]:
     """What pip is to install, and the versions it is held to.
 
-    Beside a sourced ROS 2 what the machine has stays as it is, whatever its version: its cv_bridge was built for its
-    NumPy, its PyTorch for its GPU.
+    Beside a sourced ROS 2 what the machine has stays as it is, whatever its version: its cv_bridge was built for
+    its NumPy, its PyTorch for its GPU.
     """
     files = ["runtime", "build", "test"] + ([] if environment.sourced else [f"ros-{environment.distro}"])
     wanted = [name for file in files for name in entries(REQUIREMENTS / f"{file}.txt")]
@@ -175,7 +178,8 @@ def requirements(environment: Environment) -> tuple[list[str], list[str]]:
             raise SetUpError("OpenCV of this ROS 2's distribution is missing: install python3-opencv")
         wanted.remove("opencv-python")
         present = {normalised(d.metadata["Name"]): d.version for d in metadata.distributions()}
-        constraints = [line for line in constraints if normalised(re.split("[=; ]", line)[0]) not in present]
+        pinned = {line: normalised(re.split("[=; ]", line)[0]) for line in constraints}
+        constraints = [line for line, name in pinned.items() if name not in present]
         constraints += [f"{name}=={version}" for name, version in sorted(present.items())]
     elif any(environment.site_packages.glob(HEADLESS.replace("-", "_") + "-*.dist-info")):
         wanted[wanted.index("opencv-python")] = HEADLESS
@@ -210,7 +214,6 @@ def build_interfaces(environment: Environment) -> None:
         *(environment.folder / "bin" / "colcon", "--log-base", work / "log", "build"),
         *("--base-paths", "siam_tracker_msgs", "--build-base", work / "build"),
         *("--install-base", environment.folder, "--merge-install"),
-        *("--event-handlers", "console_stderr-", "console_direct-"),
         *("--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={environment.python}"),
         VIRTUAL_ENV=str(environment.folder),
         PATH=f"{environment.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -220,15 +223,21 @@ def build_interfaces(environment: Environment) -> None:
 def install_project(environment: Environment) -> None:
     """Put the checkout itself on the path, with its files where ROS 2 looks for them."""
     say("installing siam_tracker_ros (the checkout itself)")
-    shutil.copy(ROOT / "scripts" / "prefix_hook.py", environment.site_packages / "siam_tracker_prefix_hook.py")
+    shutil.copy(
+        ROOT / "scripts" / "prefix_hook.py", environment.site_packages / "siam_tracker_prefix_hook.py"
+    )
     # Start-up files run in the order of their names: after ros_wheels_bootstrapper.pth.
-    (environment.site_packages / "siam_tracker_prefix_hook.pth").write_text("import siam_tracker_prefix_hook\n")
+    (environment.site_packages / "siam_tracker_prefix_hook.pth").write_text(
+        "import siam_tracker_prefix_hook\n"
+    )
     run(
-        *(environment.python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
+        *(environment.python, "-m", "pip", "--disable-pip-version-check", "install", "-qq"),
         *("--no-deps", "--no-build-isolation", "--editable", "."),
     )
     share = environment.folder / "share"
-    link(ROOT / "resource" / "siam_tracker_ros", share / "ament_index/resource_index/packages/siam_tracker_ros")
+    link(
+        ROOT / "resource" / "siam_tracker_ros", share / "ament_index/resource_index/packages/siam_tracker_ros"
+    )
     for name in ("package.xml", "config", "launch", "weights"):
         link(ROOT / name, share / "siam_tracker_ros" / name)
 
@@ -264,7 +273,9 @@ def set_up(environment: Environment) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make the virtual environment of this checkout.")
-    parser.add_argument("--wheels", default="", help="take ROS 2 from the wheels of this distro: jazzy or kilted")
+    parser.add_argument(
+        "--wheels", default="", help="take ROS 2 from the wheels of this distro: jazzy or kilted"
+    )
     wheels = parser.parse_args().wheels or None
     try:
         environment = choose_environment(wheels)

@@ -1,0 +1,1 @@
+"""What `siam-tracker doctor` knows: what this machine has, and what will go wrong on it."""
