@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siam_tracker_ros import dds_profile
-from siam_tracker_ros.doctor.finding import Finding
+from siam_tracker_ros.doctor.finding import Finding, Status
 from siam_tracker_ros.doctor.probes import PROBES, Outcome, start
 from siam_tracker_ros.ros_distro import ros_distro
 
@@ -87,10 +87,7 @@ def _processor() -> str:
 
 
 def check_python(machine: Machine) -> Finding:
-    text = f"{platform.python_version()} at {sys.executable}"
-    if sys.version_info < (3, 10):
-        return Finding("Python", "error", text, "use Python 3.10 or newer")
-    return Finding("Python", "ok", text)
+    return Finding("Python", "ok", f"{platform.python_version()} at {sys.executable}")
 
 
 def check_ros(machine: Machine) -> Finding:
@@ -150,8 +147,8 @@ def check_launcher(machine: Machine) -> Finding | None:
         return Finding(
             "ros2 run",
             "error",
-            f"starts nodes with {machine.launcher_python}, which has no PyTorch: {machine.launcher_torch.failure}",
-            f"build the workspace with this Python: {sys.executable} -m colcon build, or install PyTorch for that one",
+            f"starts nodes with {machine.launcher_python}, without PyTorch: {machine.launcher_torch.failure}",
+            f"build the workspace with this Python ({sys.executable} -m colcon build), or install PyTorch there",
         )
     return Finding("ros2 run", "ok", f"starts nodes with {machine.launcher_python}")
 
@@ -174,7 +171,7 @@ def check_opencv(machine: Machine) -> Finding:
 
 
 def check_libraries(machine: Machine) -> list[Finding]:
-    needed = {
+    needed: dict[str, tuple[Status, str, str]] = {
         "safetensors": ("error", "weights cannot be read", "pip install safetensors"),
         "yaml": ("error", "parameter files cannot be read", "install python3-yaml, or: pip install PyYAML"),
         "tqdm": (
@@ -191,7 +188,6 @@ def check_libraries(machine: Machine) -> list[Finding]:
         if "version" in entry:
             findings.append(Finding(module, "ok", entry["version"]))
         else:
-            assert status in ("error", "warning")
             findings.append(Finding(module, status, f"{loss}: {entry['failure']}", remedy))
     return findings
 
