@@ -167,8 +167,8 @@ def install_packages(environment: Environment) -> None:
 def requirements(environment: Environment) -> tuple[list[str], list[str]]:
     """What pip is to install, and the versions it is held to.
 
-    Beside a sourced ROS 2 what the machine has stays as it is, whatever its version: its cv_bridge was built for
-    its NumPy, its PyTorch for its GPU.
+    Beside a sourced ROS 2 what the machine has stays as it is, whatever its version: its cv_bridge was built
+    for its NumPy, its PyTorch for its GPU.
     """
     files = ["runtime", "build", "test"] + ([] if environment.sourced else [f"ros-{environment.distro}"])
     wanted = [name for file in files for name in entries(REQUIREMENTS / f"{file}.txt")]

@@ -1,8 +1,8 @@
 """`siam-tracker`: one program, a sub-command for each thing to do.
 
 A sub-command is a module of `siam_tracker_ros.commands` with `HELP: str` (a literal), `add_arguments(parser)`
-and `run(args) -> int`, the exit status. Only the one that is called is imported, so that `--help`, `--version`
-and `doctor` work, and at once, where PyTorch or OpenCV is slow or broken.
+and `run(args) -> int`, the exit status. Only the one called is imported, so that `--help`, `--version` and
+`doctor` work, and at once, where PyTorch or OpenCV is slow or broken.
 
 Exit status: 0 done, 1 an error that one line on stderr tells, 2 wrong usage, 130 interrupted.
 """

@@ -8,7 +8,7 @@ from importlib import metadata
 
 
 def ros_distro() -> str | None:
-    """The distribution's name, lower case (`jazzy`), of a sourced ROS 2 or of its wheels; None without one."""
+    """Lower-case name (`jazzy`) of the sourced ROS 2, or of the one installed as wheels; None without."""
     sourced = os.environ.get("ROS_DISTRO")
     if sourced:
         return sourced.lower()

@@ -1,1 +1,1 @@
-"""The sub-commands of `siam-tracker`, one module each; what a module offers is told in `siam_tracker_ros.cli`."""
+"""The sub-commands of `siam-tracker`, one module each; `siam_tracker_ros.cli` tells what one offers."""

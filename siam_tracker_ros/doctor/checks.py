@@ -48,7 +48,7 @@ def examine() -> Machine:
 
 
 def launcher_python(ament_prefix_path: str) -> str:
-    """The Python that `ros2 run` starts this package with, if it is there and is another one than this; else ''."""
+    """The Python that `ros2 run` starts this package with; '' if it is this one, or cannot be told."""
     for prefix in filter(None, ament_prefix_path.split(os.pathsep)):
         script = Path(prefix) / "lib" / "siam_tracker_ros" / "siam-tracker"
         if script.is_file():
@@ -70,11 +70,7 @@ def _system_name() -> str:
         name = platform.freedesktop_os_release().get("PRETTY_NAME", "")
     except OSError:
         name = ""
-    return (
-        f"{name or platform.system()}, Linux {platform.release()}"
-        if sys.platform == "linux"
-        else platform.platform()
-    )
+    return f"{name or platform.system()}, kernel {platform.release()}"
 
 
 def _processor() -> str:
@@ -148,7 +144,7 @@ def check_launcher(machine: Machine) -> Finding | None:
             "ros2 run",
             "error",
             f"starts nodes with {machine.launcher_python}, without PyTorch: {machine.launcher_torch.failure}",
-            f"build the workspace with this Python ({sys.executable} -m colcon build), or install PyTorch there",
+            f"install PyTorch there, or build the workspace with this Python: {sys.executable} -m colcon build",
         )
     return Finding("ros2 run", "ok", f"starts nodes with {machine.launcher_python}")
 
