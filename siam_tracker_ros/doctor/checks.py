@@ -144,7 +144,7 @@ def check_launcher(machine: Machine) -> Finding | None:
             "ros2 run",
             "error",
             f"starts nodes with {machine.launcher_python}, without PyTorch: {machine.launcher_torch.failure}",
-            f"install PyTorch there, or build the workspace with this Python: {sys.executable} -m colcon build",
+            f"install PyTorch there, or build the workspace anew with {sys.executable} -m colcon build",
         )
     return Finding("ros2 run", "ok", f"starts nodes with {machine.launcher_python}")
 

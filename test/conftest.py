@@ -1,0 +1,39 @@
+"""Where tests find what is not part of the repository, and what keeps their ROS 2 graphs to themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _beside_the_repository(name: str, variable: str) -> Path:
+    folder = Path(os.environ.get(variable) or ROOT.parent / "shared" / name)
+    if not folder.is_dir():
+        pytest.skip(f"NOT TESTED: {folder} is not there (name another in {variable})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """Folder of the reference numbers: `../shared/parity`, or SIAM_TRACKER_PARITY."""
+    return _beside_the_repository("parity", "SIAM_TRACKER_PARITY")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real footage: `../shared/data`, or SIAM_TRACKER_DATA."""
+    return _beside_the_repository("data", "SIAM_TRACKER_DATA")
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A ROS domain of this test run's own, on this machine only, for this process and those it starts."""
+    pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
+    domain = 1 + os.getpid() % 100
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return domain
