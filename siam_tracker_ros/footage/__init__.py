@@ -1,0 +1,1 @@
+"""Footage in and out: reading sources, drawing results, writing video, tables and masks. No ROS."""
