@@ -226,10 +226,8 @@ def install_project(environment: Environment) -> None:
     shutil.copy(
         ROOT / "scripts" / "prefix_hook.py", environment.site_packages / "siam_tracker_prefix_hook.py"
     )
-    # Start-up files run in the order of their names: after ros_wheels_bootstrapper.pth.
-    (environment.site_packages / "siam_tracker_prefix_hook.pth").write_text(
-        "import siam_tracker_prefix_hook\n"
-    )
+    # Start-up files run in the order of their names: this one before ros_wheels_bootstrapper.pth.
+    (environment.site_packages / "a0_siam_tracker.pth").write_text("import siam_tracker_prefix_hook\n")
     run(
         *(environment.python, "-m", "pip", "--disable-pip-version-check", "install", "-qq"),
         *("--no-deps", "--no-build-isolation", "--editable", "."),
