@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from siam_tracker_ros.models.siamese import SiameseNetwork
+from siam_tracker_ros.models.winograd import WinogradConv2d, pays_off
 
 
 def fuse_batch_norm(module: nn.Module) -> None:
@@ -26,10 +27,22 @@ def fuse_batch_norm(module: nn.Module) -> None:
         previous_name, previous = name, child
 
 
+def use_winograd(module: nn.Module) -> None:
+    """Replace the wide 3x3 convolutions of `module`, in place, by their Winograd form."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Conv2d) and pays_off(child):
+            setattr(module, name, WinogradConv2d(child))
+        else:
+            use_winograd(child)
+
+
 def inference_copy(
     network: SiameseNetwork, device: torch.device, dtype: torch.dtype
 ) -> SiameseNetwork:
     """A copy of `network` for inference on `device` in `dtype`; the original is left as it is."""
     fused = copy.deepcopy(network).eval().requires_grad_(False)
     fuse_batch_norm(fused)
+    if device.type == "cpu" and dtype == torch.float32:
+        # cuDNN chooses such algorithms itself, and in half precision the CPU's matrix units win.
+        use_winograd(fused)
     return fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)
