@@ -1,4 +1,4 @@
-"""The un-padded AlexNet of SiamFC and SiamRPN (Bertinetto et al., ECCVW 2016; Li et al., CVPR 2018), with batch norm.
+"""The un-padded AlexNet with batch norm of SiamFC (Bertinetto et al., ECCVW 2016) and SiamRPN.
 
 PySOT's checkpoints name its layers in two ways, one flat list (`features.N`) or five stages
 (`layerN.M`); both are built from the same modules here.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import chain
 
 from torch import Tensor, nn
+
+from siam_tracker_ros.models.backbone import Backbone
 
 _CHANNELS = (96, 256, 384, 384, 256)
 
@@ -24,7 +26,7 @@ def _stages(width_mult: float) -> list[list[nn.Module]]:
     ]
 
 
-class AlexNet(nn.Module):
+class AlexNet(Backbone):
     """AlexNet with stride 8; 127 px -> 6x6, 287 px -> 26x26. Its only layer is number 5."""
 
     def __init__(self, width_mult: float, used_layers: tuple[int, ...], flat_keys: bool) -> None:

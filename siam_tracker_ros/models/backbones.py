@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from siam_tracker_ros.models.alexnet import AlexNet
+from siam_tracker_ros.models.backbone import Backbone
 from siam_tracker_ros.models.config import ModelConfig
 from siam_tracker_ros.models.mobilenet_v2 import MobileNetV2
 from siam_tracker_ros.models.resnet import resnet18, resnet34, resnet50
@@ -18,7 +17,7 @@ def used_layers(config: ModelConfig) -> tuple[int, ...]:
     return tuple(sorted({*config.rpn_layers, *refine}))
 
 
-def build_backbone(config: ModelConfig) -> nn.Module:
+def build_backbone(config: ModelConfig) -> Backbone:
     """Backbone of `config`: [N, 3, H, W] -> {layer: features}; `.channels` maps layer -> channels."""
     layers = used_layers(config)
     if config.backbone in _RESNETS:

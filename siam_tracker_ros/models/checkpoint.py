@@ -179,7 +179,9 @@ def load_state(network: SiameseNetwork, state: Mapping[str, Tensor], origin: str
 def save_weights(network: SiameseNetwork, path: Path, entry_name: str) -> None:
     """Write the weights of `network` as fp16 safetensors that name their zoo entry."""
     state = {
-        key: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+        key: value.detach()
+        .to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
+        .contiguous()
         for key, value in network.state_dict().items()
         if not _is_counter(key)
     }

@@ -36,13 +36,14 @@ def use_winograd(module: nn.Module) -> None:
             use_winograd(child)
 
 
-def inference_copy(
-    network: SiameseNetwork, device: torch.device, dtype: torch.dtype
-) -> SiameseNetwork:
+def inference_copy(network: SiameseNetwork, device: torch.device, dtype: torch.dtype) -> SiameseNetwork:
     """A copy of `network` for inference on `device` in `dtype`; the original is left as it is."""
-    fused = copy.deepcopy(network).eval().requires_grad_(False)
+    fused: SiameseNetwork = copy.deepcopy(network).eval().requires_grad_(False)
     fuse_batch_norm(fused)
     if device.type == "cpu" and dtype == torch.float32:
         # cuDNN chooses such algorithms itself, and in half precision the CPU's matrix units win.
         use_winograd(fused)
-    return fused.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    for parameter in fused.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return fused.to(device=device, dtype=dtype)

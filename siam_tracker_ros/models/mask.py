@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siam_tracker_ros.models.rpn import DepthwiseXCorr, conv_bn_relu
+from siam_tracker_ros.models.rpn import Embedding, head_1x1
 from siam_tracker_ros.models.xcorr import xcorr_depthwise
 
 
@@ -36,22 +36,16 @@ def window(features: Tensor, index: int, top: int, left: int, size: int) -> Tens
     return F.pad(inside, (x0 - left, left + size - x1, y0 - top, top + size - y1))
 
 
-class MaskCorr(nn.Module):
-    """Depthwise correlation whose response vector at a cell encodes the target's mask (SiamMask, section 3.2).
+class MaskCorr(Embedding):
+    """Depthwise correlation whose response vector at a cell encodes the mask (SiamMask, section 3.2).
 
     `coarse_size` as in MaskConfig; without it the branch has no head of its own.
     """
 
     def __init__(self, inputs: int, hidden: int, coarse_size: int | None) -> None:
-        super().__init__()
-        self.conv_kernel = conv_bn_relu(inputs, hidden, 3)
-        self.conv_search = conv_bn_relu(inputs, hidden, 3)
+        super().__init__(inputs, hidden)
         if coarse_size is not None:
-            self.head = nn.Sequential(
-                *conv_bn_relu(hidden, hidden, 1), nn.Conv2d(hidden, coarse_size * coarse_size, 1)
-            )
-
-    kernel = DepthwiseXCorr.kernel
+            self.head = head_1x1(hidden, coarse_size * coarse_size)
 
     def coarse(self, kernel: Tensor, search: Tensor) -> Tensor:
         """Coarse mask logits of every cell: [N, side*side, S, S] (SiamMask's base variant)."""
@@ -65,7 +59,8 @@ class MaskCorr(nn.Module):
         size = kernel.shape[3] + 2
         windows = [window(search, b, y, x, size) for b, y, x in zip(batch, rows, cols, strict=True)]
         embedded = self.conv_search(torch.stack(windows))
-        return (embedded * kernel[list(batch)]).sum(dim=(2, 3))
+        response: Tensor = (embedded * kernel[list(batch)]).sum(dim=(2, 3))
+        return response
 
 
 def _vertical(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -112,7 +107,7 @@ class Refine(nn.Module):
             )
             for layer, (pad, size, step) in zip(features, self.WINDOWS, strict=True)
         )
-        y = self.deconv(response[:, :, None, None])
+        y: Tensor = self.deconv(response[:, :, None, None])
         y = self.post0(F.interpolate(self.h2(y) + self.v2(p2), size=(31, 31)))
         y = self.post1(F.interpolate(self.h1(y) + self.v1(p1), size=(61, 61)))
         y = self.post2(F.interpolate(self.h0(y) + self.v0(p0), size=(127, 127)))

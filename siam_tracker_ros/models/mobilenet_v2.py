@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from siam_tracker_ros.models.backbone import Backbone
+
 
 class _Group(NamedTuple):
     expand: int
@@ -44,9 +46,7 @@ class InvertedResidual(nn.Module):
             nn.Conv2d(inputs, hidden, 1, bias=False),
             nn.BatchNorm2d(hidden),
             nn.ReLU6(inplace=True),
-            nn.Conv2d(
-                hidden, hidden, 3, stride, padding, dilation=dilation, groups=hidden, bias=False
-            ),
+            nn.Conv2d(hidden, hidden, 3, stride, padding, dilation=dilation, groups=hidden, bias=False),
             nn.BatchNorm2d(hidden),
             nn.ReLU6(inplace=True),
             nn.Conv2d(hidden, outputs, 1, bias=False),
@@ -60,7 +60,7 @@ class InvertedResidual(nn.Module):
         return y
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Backbone):
     """MobileNetV2; layers 0 and 1 have stride 2, layer 2 stride 4, layers 3 to 7 stride 8."""
 
     def __init__(self, width_mult: float, used_layers: tuple[int, ...]) -> None:
@@ -76,11 +76,7 @@ class MobileNetV2(nn.Module):
         for index, group in enumerate(_GROUPS[: self.last_layer], start=1):
             outputs = int(group.channels * width_mult)
             # Where the dilation rises, the first block keeps the grid of the group before it.
-            first = (
-                group.dilation
-                if group.dilation == dilation_before
-                else max(group.dilation // 2, 1)
-            )
+            first = group.dilation if group.dilation == dilation_before else max(group.dilation // 2, 1)
             blocks = [InvertedResidual(inputs, outputs, group.stride, group.expand, first)]
             blocks += [
                 InvertedResidual(outputs, outputs, 1, group.expand, group.dilation)

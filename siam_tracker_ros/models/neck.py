@@ -32,13 +32,11 @@ class AdjustLayer(nn.Module):
 
 
 class AdjustAllLayer(nn.Module):
-    """One AdjustLayer per level, named `downsample` alone or `downsample2`, `downsample3`, ... as PySOT does."""
+    """One AdjustLayer per level, with PySOT's names: `downsample`, or `downsample2`, `downsample3`, ..."""
 
     def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         super().__init__()
-        names = (
-            ["downsample"] if len(inputs) == 1 else [f"downsample{i + 2}" for i in range(len(inputs))]
-        )
+        names = ["downsample"] if len(inputs) == 1 else [f"downsample{i + 2}" for i in range(len(inputs))]
         for name, level_inputs, level_outputs in zip(names, inputs, outputs, strict=True):
             self.add_module(name, AdjustLayer(level_inputs, level_outputs))
 

@@ -99,9 +99,7 @@ def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
             high=track.get("CONFIDENCE_HIGH", 0.998),
             after_s=0.0,
         )
-        long_term = replace(
-            PYSOT_LONG_TERM, instance_sizes=(track.get("LOST_INSTANCE_SIZE", 831),)
-        )
+        long_term = replace(PYSOT_LONG_TERM, instance_sizes=(track.get("LOST_INSTANCE_SIZE", 831),))
     return TrackingConfig(
         penalty_k=track.get("PENALTY_K", 0.04),
         window_influence=track.get("WINDOW_INFLUENCE", 0.44),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from siam_tracker_ros.models.backbone import Backbone
+
 _STAGE_PLANES = (64, 128, 256, 512)
 _STAGE_STRIDES = (1, 2, 1, 1)
 _STAGE_DILATIONS = (1, 1, 2, 4)
@@ -59,7 +61,8 @@ class BasicBlock(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         y += residual
-        return self.relu(y)
+        out: Tensor = self.relu(y)
+        return out
 
 
 class Bottleneck(nn.Module):
@@ -88,10 +91,11 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         y += residual
-        return self.relu(y)
+        out: Tensor = self.relu(y)
+        return out
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Dilated ResNet.
 
     Layer 0 is the stem after its ReLU (stride 2), 1 to 4 the stages (strides 4, 8, 8, 8). Stages above the

@@ -24,19 +24,31 @@ def conv_bn_relu(inputs: int, outputs: int, kernel_size: int) -> nn.Sequential:
     )
 
 
-class DepthwiseXCorr(nn.Module):
-    """Depthwise correlation between two embeddings, then a two-layer 1x1 head (SiamRPN++, figure 6c)."""
+class Embedding(nn.Module):
+    """The two asymmetric convolutions before a depthwise correlation (SiamRPN++, section 3.4)."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
         self.conv_kernel = conv_bn_relu(inputs, hidden, 3)
         self.conv_search = conv_bn_relu(inputs, hidden, 3)
-        self.head = nn.Sequential(*conv_bn_relu(hidden, hidden, 1), nn.Conv2d(hidden, outputs, 1))
 
     def kernel(self, exemplar: Tensor) -> Tensor:
         """Exemplar features [N, C, 7, 7] -> correlation kernel [N, hidden, 5, 5]."""
         y: Tensor = self.conv_kernel(exemplar)
         return y
+
+
+def head_1x1(hidden: int, outputs: int) -> nn.Sequential:
+    """Two 1x1 convolutions that read a response vector."""
+    return nn.Sequential(*conv_bn_relu(hidden, hidden, 1), nn.Conv2d(hidden, outputs, 1))
+
+
+class DepthwiseXCorr(Embedding):
+    """Depthwise correlation between two embeddings, then a two-layer head (SiamRPN++, figure 6c)."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__(inputs, hidden)
+        self.head = head_1x1(hidden, outputs)
 
     def forward(self, kernel: Tensor, search: Tensor) -> Tensor:
         """Kernel [N, hidden, h, w], search features [N, C, H, W] -> [N, outputs, H-h-1, W-w-1]."""
@@ -112,9 +124,7 @@ class MultiRPN(nn.Module):
 
     def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Kernels and search features per level -> cls [N, 2K, S, S], loc [N, 4K, S, S]."""
-        outputs = [
-            self._level(i)(kernels[2 * i : 2 * i + 2], search[i : i + 1]) for i in range(self.levels)
-        ]
+        outputs = [self._level(i)(kernels[2 * i : 2 * i + 2], search[i : i + 1]) for i in range(self.levels)]
         cls_levels, loc_levels = zip(*outputs, strict=True)
         if not self.weighted:
             return sum(cls_levels) / self.levels, sum(loc_levels) / self.levels

@@ -45,7 +45,7 @@ def stack_templates(templates: Sequence[Template]) -> Template:
     return Template(rpn, torch.cat(masks) if masks else None)
 
 
-def _build_head(config: ModelConfig, channels: tuple[int, ...]) -> nn.Module:
+def _build_head(config: ModelConfig, channels: tuple[int, ...]) -> DepthwiseRPN | MultiRPN | UPChannelRPN:
     if config.head == "multi_level":
         return MultiRPN(config.anchor_num, channels, config.weighted)
     if len(channels) != 1:
@@ -61,6 +61,10 @@ class SiameseNetwork(nn.Module):
     Images are [N, 3, H, W] float, BGR, 0..255, without mean or scale, as PySOT's weights expect.
     State dict keys are PySOT's.
     """
+
+    rpn_head: DepthwiseRPN | MultiRPN | UPChannelRPN
+    mask_head: MaskCorr
+    refine_head: Refine
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

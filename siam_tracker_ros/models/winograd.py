@@ -51,7 +51,7 @@ class WinogradConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, K, H', W'], as the convolution would."""
-        n, channels, height, width = x.shape
+        n, _, height, width = x.shape
         d, pad = self.dilation, self.padding
         out_height, out_width = height + 2 * (pad - d), width + 2 * (pad - d)
         # Rows and columns of 2x2 output tiles in each of the d*d interleaved grids.
@@ -60,7 +60,7 @@ class WinogradConv2d(nn.Module):
         right = (2 * tile_cols + 2) * d - width - pad
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, right, pad, below))
         # [N, d, d, rows, cols, C]: one undilated image per phase of the dilation.
-        grids = padded.unflatten(2, (-1, d)).unflatten(1, (-1, d)).permute(0, 2, 4, 1, 3, 5)
+        grids = padded.reshape(n, -1, d, padded.shape[2] // d, d, padded.shape[3]).permute(0, 2, 4, 1, 3, 5)
         block = max(1, _MAX_TILES // (n * d * d * tile_cols))
         parts = [
             self._tiles(grids[:, :, :, 2 * start : 2 * min(start + block, tile_rows) + 2])

@@ -28,7 +28,5 @@ def xcorr_depthwise(search: Tensor, kernel: Tensor) -> Tensor:
     """Depthwise correlation: [N, C, H, W] with [N, C, h, w] -> [N, C, H-h+1, W-w+1]."""
     n, channels, height, width = search.shape
     weight = kernel.reshape(n * channels, 1, *kernel.shape[2:])
-    response = F.conv2d(
-        search.reshape(1, n * channels, height, width), weight, groups=n * channels
-    )
+    response = F.conv2d(search.reshape(1, n * channels, height, width), weight, groups=n * channels)
     return response.reshape(n, channels, *response.shape[2:])

@@ -61,9 +61,7 @@ def checked_box(box: Sequence[float], frame_width: int, frame_height: int) -> Bo
     return Box(x, y, w, h)
 
 
-def clip_to_frame(
-    box: CenterBox, frame_width: int, frame_height: int, min_size: float
-) -> CenterBox:
+def clip_to_frame(box: CenterBox, frame_width: int, frame_height: int, min_size: float) -> CenterBox:
     """`box` with its centre in the frame, no larger than the frame and no smaller than `min_size` px.
 
     As PySOT clips: the centre may lie on the far border, [0, width] by [0, height].

@@ -30,7 +30,7 @@ class TrackState(IntEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a box: `score_logit`, `margin` of the peak (0..1) and `plausibility` of the step (0..1)."""
+    """What speaks for a box: logit of its score, margin of the peak, plausibility of the step (both 0..1)."""
 
     score_logit: float
     margin: float
@@ -44,10 +44,10 @@ def _logit(probability: float) -> float:
 
 
 def gather_evidence(selection: Selection, expected: CenterBox, measured: CenterBox) -> Evidence:
-    """Evidence for `measured`, the box of this frame before smoothing, where `expected` was predicted (px of the frame).
+    """Evidence for `measured`, the box of this frame before smoothing, where `expected` was predicted.
 
-    Plausibility falls with the logarithm of the change in width and height, and with the distance from
-    the predicted centre in units of the target's size.
+    Both are in px of the frame. Plausibility falls with the logarithm of the change in width and height,
+    and with the distance from the predicted centre in units of the target's size.
     """
     size = math.sqrt(expected.w * expected.h)
     resize = math.hypot(math.log(measured.w / expected.w), math.log(measured.h / expected.h))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from siam_tracker_ros.tracking.boxes import CenterBox
 from siam_tracker_ros.tracking.errors import InvalidFrameError
 
 Frame = NDArray[np.uint8]
+
 
 # Above this side a window that leaves the frame is sampled point by point: padding it would take memory
 # that grows with the window (1.7 GB for a target that fills an 8K frame).
@@ -71,9 +72,7 @@ def centred_window(target: CenterBox, side: float) -> Window:
     """Square of `side` px (rounded half to even) around the centre of `target`."""
     whole = max(round(side), 1)
     half = (whole + 1) / 2
-    return Window(
-        math.floor(target.cx - half + 0.5), math.floor(target.cy - half + 0.5), whole
-    )
+    return Window(math.floor(target.cx - half + 0.5), math.floor(target.cy - half + 0.5), whole)
 
 
 def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, int]) -> Frame:
@@ -87,7 +86,7 @@ def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, i
     y0, y1 = max(top, 0), min(top + side, height)
     if x0 >= x1 or y0 >= y1:
         return np.full((size, size, 3), fill, dtype=np.uint8)
-    inside = frame[y0:y1, x0:x1]
+    inside: Any = frame[y0:y1, x0:x1]
     leaves_frame = (x1 - x0, y1 - y0) != (side, side)
     if leaves_frame and side > _MAX_PADDED_SIDE:
         sampled = sample_windows(torch.from_numpy(frame), [window], size, [fill])
@@ -106,7 +105,8 @@ def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, i
         inside = cv2.resize(inside, (size, size))
     if inside.ndim == 2 or inside.shape[2] == 1:
         inside = cv2.cvtColor(inside, cv2.COLOR_GRAY2BGR)
-    return inside
+    crop: Frame = inside
+    return crop
 
 
 def sample_windows(
@@ -114,8 +114,8 @@ def sample_windows(
 ) -> Tensor:
     """`windows` of a frame resized to [N, size, size, 3] float32 on the frame's device.
 
-    `frame` is [H, W, 3], [H, W, 1] or [H, W] uint8. Bilinear at OpenCV's sample positions (pixel centres, the window's
-    edge repeated), with no rounding to grey levels.
+    `frame` is [H, W, 3], [H, W, 1] or [H, W] uint8. Bilinear at OpenCV's sample positions (pixel
+    centres, the window's edge repeated), with no rounding to grey levels.
     """
     device = frame.device
     if frame.dim() == 2:

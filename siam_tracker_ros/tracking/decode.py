@@ -1,6 +1,7 @@
-"""From response maps to one box per target (SiamRPN, Li et al., CVPR 2018, section 4.3), batched, on the device.
+"""From response maps to one box per target, batched, on the device.
 
-Everything is float32 torch without host synchronisation; `Selection` is read with one copy.
+SiamRPN (Li et al., CVPR 2018, section 4.3). Everything is float32 torch without host synchronisation;
+`Selection` is read with one copy.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class ResponseGrid:
 class Selection(NamedTuple):
     """The chosen anchor of one target, in px of the search region, from its centre.
 
-    `index` counts anchors, rows, columns as the heads' channels do. `score` is its foreground probability,
+    `anchor` counts anchors, rows, columns as the heads' channels do. `score` is its foreground probability,
     `penalty` what scale and ratio change left of it (0..1), `rank` the penalised and windowed value it was
     chosen by, `runner_up` the best penalised score outside the box relative to its own (0..1).
     """
 
-    index: int
+    anchor: int
     score: float
     penalty: float
     rank: float
@@ -55,13 +56,13 @@ def response_grid(config: AnchorConfig, score_size: int, device: torch.device) -
 
 def foreground_probability(cls: Tensor) -> Tensor:
     """Classification output [N, 2K, S, S], background first -> foreground probability [N, K*S*S]."""
-    background, foreground = cls.float().unflatten(1, (2, -1)).unbind(1)
+    background, foreground = cls.float().chunk(2, dim=1)
     return torch.sigmoid(foreground - background).flatten(1)
 
 
 def decode_boxes(loc: Tensor, anchors: Tensor) -> Tensor:
     """Regression output [N, 4K, S, S] and anchors [A, 4] -> boxes [N, 4, A] as cx, cy, w, h."""
-    dx, dy, dw, dh = loc.float().unflatten(1, (4, -1)).flatten(2).unbind(1)
+    dx, dy, dw, dh = (part.flatten(1) for part in loc.float().chunk(4, dim=1))
     cx, cy, w, h = anchors.unbind(1)
     return torch.stack((dx * w + cx, dy * h + cy, dw.exp() * w, dh.exp() * h), dim=1)
 
@@ -76,7 +77,7 @@ def _change(ratio: Tensor) -> Tensor:
 
 
 def shape_penalty(boxes: Tensor, size: Tensor, penalty_k: float) -> Tensor:
-    """Penalty exp(-k (r s - 1)) of boxes [N, 4, A] for a change of scale s and ratio r against `size` [N, 2]."""
+    """Penalty exp(-k (r s - 1)) of boxes [N, 4, A] whose scale s and ratio r differ from `size` [N, 2]."""
     w, h = boxes[:, 2], boxes[:, 3]
     before_w, before_h = size[:, :1], size[:, 1:]
     scale = _change(_padded_size(w, h) / _padded_size(before_w, before_h))
@@ -85,9 +86,9 @@ def shape_penalty(boxes: Tensor, size: Tensor, penalty_k: float) -> Tensor:
 
 
 def _runner_up(penalised: Tensor, grid: ResponseGrid, cell: Tensor, box: Tensor) -> Tensor:
-    """Best penalised score [N] at cells outside the chosen box (at least two cells away from the chosen one)."""
+    """Best penalised score [N] at cells outside the chosen box, at least two cells from the chosen one."""
     side = grid.score_size
-    best_per_cell = penalised.unflatten(1, (-1, side * side)).amax(dim=1).unflatten(1, (side, side))
+    best_per_cell = penalised.view(len(penalised), -1, side, side).amax(dim=1)
     row, col = cell // side, cell % side
     axis = torch.arange(side, device=cell.device)
     # The response to one target spreads over about half its size, in cells of the map.
@@ -95,7 +96,8 @@ def _runner_up(penalised: Tensor, grid: ResponseGrid, cell: Tensor, box: Tensor)
     near_cols = (axis[None] - col[:, None]).abs() <= reach[:, :1]
     near_rows = (axis[None] - row[:, None]).abs() <= reach[:, 1:]
     near = near_rows[:, :, None] & near_cols[:, None, :]
-    return best_per_cell.masked_fill(near, 0.0).flatten(1).amax(dim=1)
+    best: Tensor = best_per_cell.masked_fill(near, 0.0).flatten(1).amax(dim=1)
+    return best
 
 
 def select(

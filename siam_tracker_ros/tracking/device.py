@@ -14,7 +14,7 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def resolve_device(name: str) -> tuple[torch.device, str]:
-    """The device meant by `auto`, `cpu`, `cuda` or `cuda:N`, and a sentence that says what was chosen and why.
+    """The device meant by `auto`, `cpu`, `cuda` or `cuda:N`, and words on what was chosen and why.
 
     Raises DeviceUnavailableError for a CUDA device that is not there, and for any other name.
     """
@@ -32,7 +32,9 @@ def resolve_device(name: str) -> tuple[torch.device, str]:
     number = int(index or 0)
     if number >= count:
         reason = (
-            "this torch was built without CUDA" if torch.version.cuda is None else f"torch sees {count} CUDA devices"
+            "this torch was built without CUDA"
+            if torch.version.cuda is None
+            else f"torch sees {count} CUDA devices"
         )
         raise DeviceUnavailableError(f"device '{name}' was asked for, but {reason}; use cpu or auto")
     return torch.device("cuda", number), f"cuda:{number} ({torch.cuda.get_device_name(number)}), as asked"

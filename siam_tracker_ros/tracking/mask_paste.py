@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -72,8 +72,8 @@ def paste_mask(
 
 
 def rotated_box_of(mask: TargetMask, fallback: CenterBox) -> RotatedBox:
-    """Minimum-area rectangle of the mask's largest contour; `fallback`, unrotated, where there is none to speak of."""
-    contours: Sequence[NDArray[np.int32]] = ()
+    """Minimum-area rectangle of the mask's largest contour; `fallback` where there is none to speak of."""
+    contours: Sequence[Any] = ()
     if mask.crop.size:
         contours, _ = cv2.findContours(
             mask.crop.astype(np.uint8),

@@ -61,8 +61,8 @@ class TargetMask:
 class TrackResult:
     """One target in one frame: box in px, raw `score` and calibrated `confidence` in 0..1.
 
-    `velocity` is that of the box centre, (x, y) px/s, smoothed. `mask` and `rotated_box` are None unless masks
-    were asked for.
+    `velocity` is that of the box centre, (x, y) px/s, smoothed. `mask` and `rotated_box` are None unless
+    masks were asked for.
     """
 
     box: Box

@@ -109,8 +109,8 @@ class SiamTracker:
     ) -> SiamTracker:
         """Tracker from a weight file, by path or by name.
 
-        `model` names the zoo entry where the file neither says nor fits exactly one. `long_term` overrides the
-        entry's own setting. Raises CheckpointError, UnknownModelError, AmbiguousModelError or
+        `model` names the zoo entry where the file neither says nor fits exactly one. `long_term`
+        overrides the entry's own setting. Raises CheckpointError, UnknownModelError, AmbiguousModelError or
         DeviceUnavailableError.
         """
         resolve_device(device)
@@ -167,16 +167,12 @@ class SiamTracker:
         """
         frame = checked_frame(frame)
         if masks and not self.has_masks:
-            raise MaskUnavailableError(
-                f"{self.entry.name} has no mask branch; a siammask model has one"
-            )
+            raise MaskUnavailableError(f"{self.entry.name} has no mask branch; a siammask model has one")
         results: dict[int, TrackResult] = {}
         searches = [_Search(target, self.entry) for target in targets]
         # Targets that share the size of their search region go through the network together.
         for key in dict.fromkeys((s.instance_size, s.window_influence) for s in searches):
-            indices = [
-                i for i, s in enumerate(searches) if (s.instance_size, s.window_influence) == key
-            ]
+            indices = [i for i, s in enumerate(searches) if (s.instance_size, s.window_influence) == key]
             group = [searches[i] for i in indices]
             results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
         return [results[i] for i in range(len(searches))]
@@ -186,9 +182,7 @@ class SiamTracker:
     ) -> list[TrackResult]:
         config = self.entry.tracking
         instance_size, influence = group[0].instance_size, group[0].window_influence
-        crops = self._crop(
-            frame, [s.window for s in group], instance_size, [s.target.fill for s in group]
-        )
+        crops = self._crop(frame, [s.window for s in group], instance_size, [s.target.fill for s in group])
         template = stack_templates([s.target.template for s in group])
         features = self._network.features(crops)
         cls, loc = self._network.respond(template, features)
@@ -202,9 +196,7 @@ class SiamTracker:
             for s, selection in zip(group, selections, strict=True)
         ]
         if masks:
-            results = self._with_masks(
-                frame, group, before, selections, results, template, features
-            )
+            results = self._with_masks(frame, group, before, selections, results, template, features)
         return results
 
     def _crop(
@@ -217,8 +209,7 @@ class SiamTracker:
         """Windows as a network input [N, 3, size, size], channels last in memory."""
         if self.device.type == "cpu":
             crops = [
-                crop_window(frame, window, size, fill)
-                for window, fill in zip(windows, fills, strict=True)
+                crop_window(frame, window, size, fill) for window, fill in zip(windows, fills, strict=True)
             ]
             batch = torch.from_numpy(np.stack(crops) if len(crops) > 1 else crops[0][None])
         else:
@@ -234,9 +225,7 @@ class SiamTracker:
 
     def _grid(self, score_size: int) -> ResponseGrid:
         if score_size not in self._grids:
-            self._grids[score_size] = response_grid(
-                self.entry.tracking.anchors, score_size, self.device
-            )
+            self._grids[score_size] = response_grid(self.entry.tracking.anchors, score_size, self.device)
         return self._grids[score_size]
 
     def _advance(
@@ -269,9 +258,7 @@ class SiamTracker:
             # A response that is not a number says nothing: stand still, and be sure of nothing.
             score, measured = 0.0, before
         signal = score if config.loss.signal == "score" else sure
-        target.condition = next_condition(
-            target.condition, sure, signal, dt, config.confidence, config.loss
-        )
+        target.condition = next_condition(target.condition, sure, signal, dt, config.confidence, config.loss)
         target.lost_frames = target.lost_frames + 1 if search.lost else 0
         target.stamp = stamp
 
@@ -295,9 +282,7 @@ class SiamTracker:
         clipped = clip_to_frame(after, frame_width, frame_height, config.min_target_size)
         keeps_clip = config.long_term is None or config.long_term.clip_state
         target.box = clipped if keeps_clip else after
-        return TrackResult(
-            clipped.corner_box(), score, sure, target.condition.state, target.velocity
-        )
+        return TrackResult(clipped.corner_box(), score, sure, target.condition.state, target.velocity)
 
     def _with_masks(
         self,
@@ -311,11 +296,9 @@ class SiamTracker:
     ) -> list[TrackResult]:
         config = self.entry.tracking
         side = config.score_size(group[0].instance_size)
-        cells = [divmod(s.index % (side * side), side) for s in selections]
+        cells = [divmod(s.anchor % (side * side), side) for s in selections]
         rows, cols = [row for row, _ in cells], [col for _, col in cells]
-        logits = self._network.refine_masks(
-            template, features, Cells(range(len(group)), rows, cols)
-        )
+        logits = self._network.refine_masks(template, features, Cells(range(len(group)), rows, cols))
         probabilities = torch.sigmoid(logits.float()).cpu().numpy()
         height, width = frame.shape[:2]
         masked = []
