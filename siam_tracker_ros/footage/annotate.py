@@ -120,7 +120,8 @@ def _tint(image: Image, mask: TargetMask, colour: Colour, style: _Style) -> None
 
 
 def _box_corners(result: TrackResult, margin: float) -> NDArray[np.float64]:
-    x, y, w, h = result.box
+    # A pixel has its centre at whole coordinates, so the first one of a box begins half a px before.
+    x, y, w, h = result.box.x - 0.5, result.box.y - 0.5, result.box.w, result.box.h
     left, top, right, bottom = x - margin, y - margin, x + w + margin, y + h + margin
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
@@ -134,8 +135,8 @@ def _rotated_corners(result: TrackResult, margin: float) -> NDArray[np.float64] 
 
 
 def _margin(style: _Style) -> float:
-    # Lines with their dark edge lie around the target, so that one of a few px stays visible.
-    return style.line / 2 + 1
+    # Lines, with their dark edge and its smoothing, lie around the target: one of a few px stays visible.
+    return (style.line + 1) // 2 + 2.5
 
 
 def _outline(image: Image, result: TrackResult, style: _Style) -> None:
@@ -170,7 +171,7 @@ def _dashes(corners: NDArray[np.float64], length: float) -> list[NDArray[np.floa
 
 def _extent(result: TrackResult, style: _Style) -> _Rect:
     """What a target takes up, with the lines around it."""
-    margin = style.line + 2
+    margin = 2 * _margin(style)
     corners = [_box_corners(result, margin)]
     rotated = _rotated_corners(result, margin)
     if rotated is not None:
