@@ -1,0 +1,38 @@
+"""`siam-tracker train CONFIG`: train a model of the zoo, or go on with a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "train a model of the zoo from a configuration file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("config", type=Path, help="training configuration, see config/train_*.yaml")
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="make the frame store anew, even if there is one",
+    )
+    parser.add_argument("--prepare-only", action="store_true", help="make the frame store and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the frame store if need be, then train; a run whose folder holds a checkpoint goes on from it."""
+    from siam_tracker_ros.training.config import read_config
+    from siam_tracker_ros.training.loop import train
+    from siam_tracker_ros.training.prepare import prepare_store
+
+    config = read_config(args.config)
+    if args.prepare or args.prepare_only or not (Path(config.data.store) / "index.npz").is_file():
+        summary = prepare_store(config.data)
+        print(
+            f"{config.data.store}: {summary.frames} frames, {summary.targets} targets ({summary.masks} with "
+            f"masks) of {summary.tracks} tracks; {len(summary.skipped)} items skipped"
+        )
+    if args.prepare_only:
+        return 0
+    print(f"weights: {train(config)}")
+    return 0

@@ -1,0 +1,1 @@
+"""Training: annotated footage in, weights of a zoo entry out."""

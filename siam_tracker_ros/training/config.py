@@ -1,0 +1,212 @@
+"""The training configuration: frozen dataclasses, read from YAML with errors that name the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import yaml
+
+from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.training.anchor_targets import AnchorSampling
+
+T = TypeVar("T")
+
+
+class TrainConfigError(SiamTrackerError, ValueError):
+    """A training configuration with a key or value that is not understood."""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """One dataset: its layout and where it lies (relative paths: from the folder the command is run in).
+
+    `sequence_folder`: NAME/img, NAME/groundtruth.txt, NAME/mask. `coco`: `path` is the JSON file,
+    `images` the folder.
+    """
+
+    layout: Literal["sequence_folder", "coco"]
+    path: str
+    images: str = ""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Footage, the store it is decoded into, and what of it is held out of training."""
+
+    sources: tuple[DataSource, ...]
+    store: str
+    max_side: int = 512
+    min_target_side: float = 8.0
+    held_out_sequences: tuple[str, ...] = ()
+    held_out_stills: float = 0.05
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Which two targets make a pair.
+
+    `sequence_share` of the pairs come from sequences, at most `frame_range` stored frames apart; the others
+    from one still seen twice. `negative_share` pair a target with something else.
+    """
+
+    sequence_share: float = 0.4
+    frame_range: int = 60
+    negative_share: float = 0.2
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How crops vary. Shifts in px of network input, uniform in +-; scale and ratio changes as fractions.
+
+    The search region's +-64 px shift is what keeps padded networks from learning that targets are in the
+    centre (SiamRPN++, section 3.2). Probabilities otherwise.
+    """
+
+    exemplar_shift: float = 4.0
+    exemplar_scale: float = 0.05
+    search_shift: float = 64.0
+    search_scale: float = 0.18
+    rotation_deg: float = 12.0
+    flip: float = 0.5
+    grey: float = 0.15
+    shared_colour: float = 0.25
+    own_colour: float = 0.12
+    blur: float = 0.2
+    low_resolution: float = 0.15
+    composition: float = 0.3
+    paste: float = 0.3
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts (SiamRPN++: 1 and 1.2; SiamMask: 32).
+
+    `hard_negatives` more negative anchors a pair are those the network is most wrong about. `masks_per_batch`
+    bounds the masks refined in a step.
+    """
+
+    cls_weight: float = 1.0
+    loc_weight: float = 1.2
+    mask_weight: float = 32.0
+    hard_negatives: int = 0
+    masks_per_batch: int = 8
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with warm-up and decay; the backbone's opened layers learn at `backbone_rate` times the rate.
+
+    With `budget_minutes` the decay follows the time spent in training instead of the step, so that a run on a
+    shared machine ends when it must; such a run is not reproducible to the bit.
+    """
+
+    rate: float = 1e-3
+    final_rate: float = 1e-5
+    weight_decay: float = 0.01
+    warm_up_steps: int = 200
+    decay: Literal["cosine", "log"] = "cosine"
+    gradient_clip: float = 10.0
+    ema_decay: float = 0.998
+    backbone_layers: tuple[int, ...] = ()
+    backbone_rate: float = 0.1
+    backbone_opens_at: float = 0.5
+    budget_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where a run writes, how often, and on what it computes.
+
+    `precision` bf16 is autocast. `compiled` needs a C++ compiler, costs a minute or two at the start and
+    makes a step about 1.8 times as fast on a CPU. `threads` of each process: on a machine shared with others,
+    several processes of one thread (`torchrun`) are faster than one with several.
+    """
+
+    folder: str
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "bf16"
+    compiled: bool = False
+    threads: int | None = None
+    workers: int = 1
+    log_every: int = 20
+    checkpoint_every: int = 200
+    validate_every: int = 400
+    validation_pairs: int = 192
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole training run of one zoo entry."""
+
+    model: str
+    steps: int
+    data: DataConfig
+    run: RunConfig
+    batch_size: int = 16
+    seed: int = 0
+    imagenet_backbone: str | None = None
+    start_from: str | None = None
+    pairs: PairConfig = field(default_factory=PairConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    anchors: AnchorSampling = field(default_factory=AnchorSampling)
+    losses: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+
+def _converted(annotation: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return _from_mapping(annotation, value, where)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (annotation,) = (a for a in arguments if a is not type(None))
+        return _converted(annotation, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise TrainConfigError(f"{where} is {value!r}; it may be {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TrainConfigError(f"{where} must be a list, not {value!r}")
+        return tuple(_converted(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, annotation) or (isinstance(value, bool) and annotation is not bool):
+        raise TrainConfigError(f"{where} must be of type {annotation.__name__}, not {value!r}")
+    return value
+
+
+def _from_mapping(cls: type[T], content: Any, where: str) -> T:
+    if not isinstance(content, dict):
+        raise TrainConfigError(f"{where or 'the file'} must be a mapping of keys to values, not {content!r}")
+    annotations = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    prefix = f"{where}." if where else ""
+    for key in content:
+        if key not in fields:
+            raise TrainConfigError(f"unknown key {prefix}{key}; known here: {', '.join(fields)}")
+    values = {key: _converted(annotations[key], value, f"{prefix}{key}") for key, value in content.items()}
+    for name, f in fields.items():
+        no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if no_default and name not in values:
+            raise TrainConfigError(f"{prefix}{name} is missing")
+    return cls(**values)
+
+
+def parse_config(content: Any) -> TrainConfig:
+    """A TrainConfig out of parsed YAML. Raises TrainConfigError naming the key and what it may be."""
+    return _from_mapping(TrainConfig, content, "")
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read a configuration file. Raises TrainConfigError, with the file's name, as `parse_config` does."""
+    try:
+        return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, TrainConfigError) as error:
+        raise TrainConfigError(f"{path}: {error}") from error

@@ -1,0 +1,1 @@
+"""Readers of annotated footage. Each yields `AnnotatedFrame`s; none decodes an image."""
