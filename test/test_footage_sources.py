@@ -120,6 +120,12 @@ def test_video_range_gives_the_same_frames_as_reading_all(tmp_path):
         assert (frame.image == every[frame.number].image).all()
 
 
+def test_colon_and_space_in_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4", [flat(20)] * 2).rename("take 1: cat.mp4")
+    assert len(read(Path("take 1: cat.mp4"))) == 2
+
+
 def test_count_is_known_beforehand(tmp_path):
     path = write_video(tmp_path / "a.mp4", [flat(20 * i) for i in range(10)])
     footage = open_source(str(path), FrameRange(1, None, 3), never)

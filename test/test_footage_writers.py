@@ -66,6 +66,11 @@ def test_frames_are_shown_at_their_own_times(tmp_path):
     assert [frame.time for frame in frames] == pytest.approx([0.0, 0.1, 0.5, 0.5, 0.6], abs=1e-3)
 
 
+def test_colon_in_a_relative_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(decoded(written(Path("take:1.mp4"), [image()] * 2, [0.0, 0.04]).absolute())) == 2
+
+
 def test_playback_can_start_before_the_file_is_whole(tmp_path):
     data = written(tmp_path / "v.mp4", [image()] * 3, [0.0, 0.04, 0.08]).read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")

@@ -44,4 +44,5 @@ def open_source(
         return open_camera(str(path), wanted, stopped)
     if not path.exists():
         raise SourceError(f"no file or folder {source}")
-    return open_video(str(path), wanted, on_skip)
+    # Absolute, as FFmpeg takes what comes before a colon for a protocol.
+    return open_video(str(path.absolute()), wanted, on_skip)

@@ -87,7 +87,6 @@ class VideoWriter:
             picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             self._last_tick = max(round(time * _TICKS_PER_S), self._last_tick + 1)
             picture.pts, picture.time_base = self._last_tick, Fraction(1, _TICKS_PER_S)
-            picture.duration = round(_TICKS_PER_S / self._rate)
             container, stream = self._open
             container.mux(stream.encode(picture))
 
@@ -97,7 +96,8 @@ class VideoWriter:
         options = {} if kind == "matroska" else {"movflags": "+faststart"}
         encoder = _encoder()
         settings = {"preset": "veryfast", "crf": "20"} if encoder == "libx264" else {"rc_mode": "quality"}
-        container = av.open(str(self.output.begin()), "w", format=kind, options=options)
+        # Absolute, as FFmpeg takes what comes before a colon for a protocol.
+        container = av.open(str(self.output.begin().absolute()), "w", format=kind, options=options)
         stream = cast(VideoStream, container.add_stream(encoder, rate=self._rate, options=settings))
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
