@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ REQUIREMENTS = ROOT / "requirements"
 CONSTRAINTS = REQUIREMENTS / "constraints.txt"
 WHEEL_DISTROS = ("jazzy", "kilted")
 HEADLESS = "opencv-python-headless"
+KEPT = {"numpy", "torch"}  # of a machine with ROS 2: cv_bridge was built for its NumPy, PyTorch for its GPU
+BUILD_TOOLS = {"pip", "setuptools"}  # the virtual environment has its own
 
 
 class SetUpError(Exception):
@@ -90,7 +93,7 @@ def run(*command: object, **environment: str) -> None:
     words = [str(word) for word in command]
     result = subprocess.run(words, cwd=ROOT, env={**os.environ, **environment}, check=False)
     if result.returncode:
-        raise SetUpError(f"this failed, see above: {' '.join(words)}")
+        raise SetUpError(f"this failed, see above: {textwrap.shorten(' '.join(words), 250)}")
 
 
 def say(message: str) -> None:
@@ -167,8 +170,8 @@ def install_packages(environment: Environment) -> None:
 def requirements(environment: Environment) -> tuple[list[str], list[str]]:
     """What pip is to install, and the versions it is held to.
 
-    Beside a sourced ROS 2 what the machine has stays as it is, whatever its version: its cv_bridge was built
-    for its NumPy, its PyTorch for its GPU.
+    Beside a sourced ROS 2 what the machine has is good in any version, and what compiled code of ROS 2 or the
+    machine's GPU hangs on stays exactly as it is.
     """
     files = ["runtime", "build", "test"] + ([] if environment.sourced else [f"ros-{environment.distro}"])
     wanted = [name for file in files for name in entries(REQUIREMENTS / f"{file}.txt")]
@@ -177,10 +180,14 @@ def requirements(environment: Environment) -> tuple[list[str], list[str]]:
         if not importable("cv2"):
             raise SetUpError("OpenCV of this ROS 2's distribution is missing: install python3-opencv")
         wanted.remove("opencv-python")
-        present = {normalised(d.metadata["Name"]): d.version for d in metadata.distributions()}
-        pinned = {line: normalised(re.split("[=; ]", line)[0]) for line in constraints}
-        constraints = [line for line, name in pinned.items() if name not in present]
-        constraints += [f"{name}=={version}" for name, version in sorted(present.items())]
+        present: dict[str, str] = {}
+        for (
+            distribution
+        ) in metadata.distributions():  # in the order of the path: the first is the one imported
+            present.setdefault(normalised(distribution.metadata["Name"]), distribution.version)
+        free = present.keys() - BUILD_TOOLS
+        constraints = [line for line in constraints if normalised(re.split("[=; ]", line)[0]) not in free]
+        constraints += [f"{name}=={present[name]}" for name in sorted(KEPT & present.keys())]
     elif any(environment.site_packages.glob(HEADLESS.replace("-", "_") + "-*.dist-info")):
         wanted[wanted.index("opencv-python")] = HEADLESS
     return wanted, constraints
@@ -211,7 +218,7 @@ def build_interfaces(environment: Environment) -> None:
     work = environment.folder / "colcon"
     shutil.rmtree(work, ignore_errors=True)
     run(
-        *(environment.folder / "bin" / "colcon", "--log-base", work / "log", "build"),
+        *(environment.python, "-m", "colcon", "--log-base", work / "log", "build"),
         *("--base-paths", "siam_tracker_msgs", "--build-base", work / "build"),
         *("--install-base", environment.folder, "--merge-install"),
         *("--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={environment.python}"),
