@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from siam_tracker_ros.models.checkpoint import fitting_entries, load_state, read_checkpoint
-from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.config import TrackingConfig, ZooEntry
 from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template, stack_templates
@@ -56,22 +56,33 @@ _VELOCITY_TAU_S = 0.15
 _COAST_TAU_S = 0.5
 
 
+@dataclass(frozen=True)
 class _Search:
-    """One target's search of one frame: its window, and how the network's px relate to the frame's."""
+    """Where one target is searched for in one frame; `scale` is network px per frame px."""
 
-    def __init__(self, target: Target, entry: ZooEntry) -> None:
-        config = entry.tracking
-        self.target = target
-        self.lost = target.condition.lost and config.long_term is not None
-        self.instance_size = config.instance_size
-        self.window_influence = config.window_influence
-        if self.lost and config.long_term is not None:
-            sizes = config.long_term.instance_sizes
-            self.instance_size = sizes[min(target.lost_frames, len(sizes) - 1)]
-            self.window_influence = config.long_term.window_influence
-        side = exemplar_side(target.box.w, target.box.h, config.context_amount)
-        self.scale = config.exemplar_size / side
-        self.window = centred_window(target.box, side * (self.instance_size / config.exemplar_size))
+    target: Target
+    lost: bool
+    instance_size: int
+    window_influence: float
+    scale: float
+    window: Window
+
+    @property
+    def batch_key(self) -> tuple[int, float]:
+        """Searches of one key go through the network together."""
+        return self.instance_size, self.window_influence
+
+
+def _plan_search(target: Target, config: TrackingConfig) -> _Search:
+    instance_size, influence = config.instance_size, config.window_influence
+    lost = target.condition.lost and config.long_term is not None
+    if lost and config.long_term is not None:
+        sizes = config.long_term.instance_sizes
+        instance_size = sizes[min(target.lost_frames, len(sizes) - 1)]
+        influence = config.long_term.window_influence
+    exemplar = exemplar_side(target.box.w, target.box.h, config.context_amount)
+    window = centred_window(target.box, exemplar * (instance_size / config.exemplar_size))
+    return _Search(target, lost, instance_size, influence, config.exemplar_size / exemplar, window)
 
 
 class SiamTracker:
@@ -169,10 +180,9 @@ class SiamTracker:
         if masks and not self.has_masks:
             raise MaskUnavailableError(f"{self.entry.name} has no mask branch; a siammask model has one")
         results: dict[int, TrackResult] = {}
-        searches = [_Search(target, self.entry) for target in targets]
-        # Targets that share the size of their search region go through the network together.
-        for key in dict.fromkeys((s.instance_size, s.window_influence) for s in searches):
-            indices = [i for i, s in enumerate(searches) if (s.instance_size, s.window_influence) == key]
+        searches = [_plan_search(target, self.entry.tracking) for target in targets]
+        for key in dict.fromkeys(search.batch_key for search in searches):
+            indices = [i for i, search in enumerate(searches) if search.batch_key == key]
             group = [searches[i] for i in indices]
             results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
         return [results[i] for i in range(len(searches))]
@@ -251,12 +261,12 @@ class SiamTracker:
             selection.w / search.scale,
             selection.h / search.scale,
         )
-        score, sure = selection.score, 0.0
-        if all(map(math.isfinite, (*measured, score))) and min(measured.w, measured.h) > 0:
+        score, penalty, sure = selection.score, selection.penalty, 0.0
+        if all(map(math.isfinite, (*measured, score, penalty))) and min(measured.w, measured.h) > 0:
             sure = confidence(gather_evidence(selection, expected, measured), config.confidence)
         else:
             # A response that is not a number says nothing: stand still, and be sure of nothing.
-            score, measured = 0.0, before
+            score, penalty, measured = 0.0, 0.0, before
         signal = score if config.loss.signal == "score" else sure
         target.condition = next_condition(target.condition, sure, signal, dt, config.confidence, config.loss)
         target.lost_frames = target.lost_frames + 1 if search.lost else 0
@@ -270,7 +280,7 @@ class SiamTracker:
             decay = math.exp(-dt / _COAST_TAU_S)
             target.velocity = (vx * decay, vy * decay)
         else:
-            lr = selection.penalty * score * config.lr
+            lr = penalty * score * config.lr
             after = measured._replace(
                 w=before.w * (1 - lr) + measured.w * lr, h=before.h * (1 - lr) + measured.h * lr
             )
