@@ -307,18 +307,18 @@ def test_unreadable_first_image_has_no_box(images, weights, tmp_path, capfd):
     assert_one_line(ended, "frame7.png", "box belongs to it")
 
 
-def test_change_of_frame_size_ends_the_run_and_keeps_what_came_before(images, weights, tmp_path):
+def test_change_of_frame_size_ends_the_run_and_keeps_what_came_before(images, weights, tmp_path, capfd):
     source = tmp_path / "source"
     shutil.copytree(images, source)
-    cv2.imwrite(str(source / "frame8.png"), texture(90, 100, seed=3))
-    ended = track(
-        tmp_path,
+    cv2.imwrite(str(source / "frame7.png"), texture(90, 100, seed=3))
+    ended = track_here(
+        capfd,
         *(source, "--box", BOX, "--weights", weights["siamrpn_mobilev2_w10"]),
-        *("--csv", "t.csv", "--out", "v.mp4"),
+        *("--csv", tmp_path / "t.csv", "--out", tmp_path / "v.mp4"),
     )
-    assert_one_line(ended, "frame 3 is 100x90", "160x120")
-    assert len(rows_of(tmp_path / "t.csv")) == 3
-    assert len(decoded(tmp_path / "v.mp4")) == 3
+    assert_one_line(ended, "frame 2 is 100x90", "160x120")
+    assert len(rows_of(tmp_path / "t.csv")) == 2
+    assert len(decoded(tmp_path / "v.mp4")) == 2
 
 
 def test_full_disk_is_one_line_and_leaves_nothing_new(images, weights, tmp_path):

@@ -40,6 +40,13 @@ class TrackCommandError(SiamTrackerError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `track`."""
+    parser.description = (
+        "Follow what is in a box through footage. The first frame used is reported with the box given, state "
+        "ACQUIRING, and the score, mask and rotated box found there. An image that cannot be read is named, "
+        "left out and counted, but keeps its number; the run ends where the frame size changes. Ctrl-C "
+        "finishes the files with what was tracked so far. Exit status: 0 done, 1 an error told in one line, "
+        "130 after Ctrl-C, 143 after SIGTERM."
+    )
     parser.add_argument(
         "source",
         metavar="SOURCE",
@@ -100,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="masks as PNGs of the frame's size, 0 and 255, named by frame number, in a new or empty folder "
-        "(with several targets: one folder each)",
+        "(with several targets: one folder each); as found, also where the state says the target is not seen",
     )
     out.add_argument("--show", action="store_true", help="watch in a window; q or Esc ends the run")
 
@@ -112,11 +119,43 @@ def run(args: argparse.Namespace) -> int:
     SiamTrackerError for what the user can put right; footage that breaks off on the way still leaves the
     files of what came before.
     """
-    try:
-        return _run(args)
-    except KeyboardInterrupt:
-        print("interrupted, nothing written", file=sys.stderr)
-        return 130
+    from siam_tracker_ros.footage.frames import parse_frame_range
+    from siam_tracker_ros.footage.interrupt import Interrupt
+    from siam_tracker_ros.footage.outputs import check_outputs
+    from siam_tracker_ros.footage.source import open_source
+    from siam_tracker_ros.footage.window import LiveWindow, check_display
+    from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+
+    wanted = parse_frame_range(args.frames, args.stride)
+    boxes = [parse_box(text) for text in args.box or []]
+    if not boxes:
+        check_display("give the target as --box x,y,w,h")
+    if args.show:
+        check_display("leave out --show")
+    interrupt = Interrupt()
+    skips = _Skips()
+    with ExitStack() as stack:
+        footage = open_source(args.source, wanted, skips, args.fps, interrupt.asked)
+        stack.enter_context(closing(footage.frames))
+        paths = _output_paths(args, footage)
+        check_outputs(paths, args.source)
+        tracker = SiamTracker.from_weights(
+            args.weights or args.model or DEFAULT_WEIGHTS,
+            model=args.model,
+            device=args.device,
+            long_term=args.long_term,
+        )
+        if args.masks is not None:
+            _check_masks(tracker, args.no_mask)
+        print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", flush=True)
+        first = _first_frame(footage, wanted, skips, args.source)
+        boxes = boxes or [_drawn_box(first)]
+        window = None
+        if args.show:
+            window = LiveWindow(f"siam-tracker: {footage.name}")
+            stack.callback(window.close)
+        job = _Job(tracker, footage, first, boxes, tracker.has_masks and not args.no_mask, wanted.stride)
+        return _follow(job, paths, window, skips, interrupt)
 
 
 def parse_box(text: str) -> Box:
@@ -189,46 +228,6 @@ class _Skips:
             self.say(f"warning: {what}")
 
 
-def _run(args: argparse.Namespace) -> int:
-    from siam_tracker_ros.footage.frames import parse_frame_range
-    from siam_tracker_ros.footage.interrupt import Interrupt
-    from siam_tracker_ros.footage.outputs import check_outputs
-    from siam_tracker_ros.footage.source import open_source
-    from siam_tracker_ros.footage.window import LiveWindow, check_display
-    from siam_tracker_ros.tracking.siam_tracker import SiamTracker
-
-    wanted = parse_frame_range(args.frames, args.stride)
-    boxes = [parse_box(text) for text in args.box or []]
-    if not boxes:
-        check_display("give the target as --box x,y,w,h")
-    if args.show:
-        check_display("leave out --show")
-    interrupt = Interrupt()
-    skips = _Skips()
-    with ExitStack() as stack:
-        footage = open_source(args.source, wanted, skips, args.fps, interrupt.asked)
-        stack.enter_context(closing(footage.frames))
-        paths = _output_paths(args, footage)
-        check_outputs(paths, args.source)
-        tracker = SiamTracker.from_weights(
-            args.weights or args.model or DEFAULT_WEIGHTS,
-            model=args.model,
-            device=args.device,
-            long_term=args.long_term,
-        )
-        if args.masks is not None:
-            _check_masks(tracker, args.no_mask)
-        print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", flush=True)
-        first = _first_frame(footage, wanted, skips, args.source)
-        boxes = boxes or [_drawn_box(first)]
-        window = None
-        if args.show:
-            window = LiveWindow(f"siam-tracker: {footage.name}")
-            stack.callback(window.close)
-        job = _Job(tracker, footage, first, boxes, tracker.has_masks and not args.no_mask, wanted.stride)
-        return _follow(job, paths, window, skips, interrupt)
-
-
 @dataclass(frozen=True)
 class _Job:
     """What to follow: `boxes` in frame `first`, then through the rest of `footage`."""
@@ -250,7 +249,7 @@ def _follow(
 
     footage, frame = job.footage, job.first
     targets = {str(n): job.tracker.init(frame.image, box, frame.time) for n, box in enumerate(job.boxes, 1)}
-    results, seconds = _first_results(job), 0.0
+    results, seconds, step = _first_results(job), 0.0, 1
     tally = _Tally()
     broken: SourceError | None = None
     started = time.perf_counter()
@@ -267,7 +266,7 @@ def _follow(
             outputs.write(frame, results, annotated, 1e3 * seconds)
             tally.frames += 1
             bar.set_postfix_str(tally.progress(results), refresh=False)
-            bar.update()
+            bar.update(step)
             if window is not None and not window.show(annotated):
                 break
             if interrupt.asked():
@@ -279,8 +278,9 @@ def _follow(
                 break
             if following is None:
                 break
+            step = (following.number - frame.number) // job.stride
             if footage.live:
-                tally.missed += (following.number - frame.number) // job.stride - 1
+                tally.missed += step - 1
             frame = following
             begun = time.perf_counter()
             tracked = job.tracker.track(frame.image, list(targets.values()), job.masks, frame.time)
