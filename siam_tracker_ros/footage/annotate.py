@@ -146,7 +146,8 @@ def _outline(image: Image, result: TrackResult, style: _Style) -> None:
     if rotated is None:
         _polygon(image, box, colour, style.line, dashed=result.state in _UNSEEN)
         return
-    _polygon(image, box, colour, max(1, style.line // 2), dashed=False)
+    # Thinner than the rotated box, but not below what keeps its colour in video.
+    _polygon(image, box, colour, max(min(style.line, 2), style.line // 2), dashed=False)
     _polygon(image, rotated, colour, style.line, dashed=False)
 
 
