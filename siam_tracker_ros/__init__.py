@@ -1,1 +1,1 @@
-"""Siamese visual object tracking (SiamRPN++, SiamMask) for ROS 2: box a target once, follow it from then on."""
+"""Siamese visual object tracking (SiamRPN++, SiamMask) for ROS 2: box a target once, then follow it."""
