@@ -1,4 +1,4 @@
-"""Every released weight file is the one its manifest describes, and loads into its zoo entry without a gap."""
+"""Every released weight file is the one its manifest describes, and loads strictly into its entry."""
 
 from __future__ import annotations
 

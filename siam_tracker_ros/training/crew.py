@@ -12,10 +12,15 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Crew:
-    """This process among those that train together. Process 0 leads: it logs, validates and saves."""
+    """This process among those that train together, and the device it computes on.
+
+    Process 0 leads: it logs, validates and saves. Batch norms see their own process's batch; the leader's
+    statistics are the ones saved.
+    """
 
     rank: int
     size: int
+    device: torch.device
 
     @property
     def leads(self) -> bool:
@@ -26,7 +31,7 @@ class Crew:
         """The leader's value, in every process."""
         if self.size == 1:
             return value
-        shared = torch.tensor([value], dtype=torch.float64)
+        shared = torch.tensor([value], dtype=torch.float64, device=self.device)
         dist.broadcast(shared, 0)
         return float(shared)
 
@@ -46,9 +51,17 @@ class Crew:
             gradient.copy_(part.view_as(gradient))
 
 
-def join_crew() -> Crew:
-    """The crew that torchrun's environment describes; a process started by hand is its own."""
+def join_crew(device: str) -> Crew:
+    """The crew that torchrun's environment describes; a process started by hand is its own.
+
+    `device` is cpu, or cuda: of several processes on a machine each then takes a GPU of its own.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return Crew(int(os.environ.get("RANK", "0")), size)
+    if size == 1:
+        return Crew(0, 1, torch.device(device))
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return Crew(dist.get_rank(), size, torch.device(device))

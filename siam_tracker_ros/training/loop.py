@@ -180,8 +180,8 @@ def train(config: TrainConfig) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if run.threads is not None:
         torch.set_num_threads(run.threads)
-    crew = join_crew()
-    device = torch.device(run.device)
+    crew = join_crew(run.device)
+    device = crew.device
     store = FrameStore(Path(config.data.store))
     training, held_out = split_tracks(store, config.data)
     samples = PairSamples(store, training, config, entry.tracking, config.seed)
