@@ -61,7 +61,8 @@ def launcher_python(ament_prefix_path: str) -> str:
 
 def check_system(machine: Machine) -> Finding:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    text = f"{_system_name()}, {platform.machine()}, {_processor()}, {os.cpu_count()} cores, {memory:.1f} GiB"
+    cores = f"{processor_name()}, {os.cpu_count()} cores"
+    text = f"{_system_name()}, {platform.machine()}, {cores}, {memory:.1f} GiB"
     return Finding("system", "ok", text)
 
 
@@ -73,7 +74,7 @@ def _system_name() -> str:
     return f"{name or platform.system()}, kernel {platform.release()}"
 
 
-def _processor() -> str:
+def processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

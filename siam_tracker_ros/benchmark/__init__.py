@@ -1,0 +1,1 @@
+"""How fast the trackers are on this machine, alone or beside PySOT's own code."""
