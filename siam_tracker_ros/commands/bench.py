@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pysot",
         type=Path,
         metavar="FOLDER",
-        help="a PySOT checkout: its tracker takes turns with ours, frame by frame, same weights, same threads",
+        help="a PySOT checkout: its tracker takes turns with ours, frame by frame, same weights and threads",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
