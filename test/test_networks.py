@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from siam_tracker_ros.models import onednn
 from siam_tracker_ros.models.config import MaskConfig, ModelConfig
 from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.mask import Cells, window
@@ -210,3 +211,34 @@ def test_variants_of_an_entry_leave_it_alone() -> None:
     assert entry.tracking.long_term is None
     assert with_long_term(longer, False) == entry
     assert replace(entry, name="other").model is entry.model
+
+
+@pytest.mark.parametrize("activation", [None, nn.ReLU(), nn.ReLU6()], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(8, 16, 1),
+        nn.Conv2d(8, 16, 3, stride=2, bias=False),
+        nn.Conv2d(8, 8, 3, padding=4, dilation=4, groups=8),
+    ],
+    ids=["1x1", "strided", "depthwise"],
+)
+def test_onednn_convolution_is_the_convolution(conv: nn.Conv2d, activation: nn.Module | None) -> None:
+    if not onednn.available():
+        pytest.skip("NOT TESTED: this PyTorch has no oneDNN convolution with activation")
+    torch.manual_seed(0)
+    for n, side in ((1, 31), (3, 15)):
+        x = 8 * torch.randn(n, 8, side, side)
+        with torch.inference_mode():
+            plain = conv(x) if activation is None else activation(conv(x))
+            torch.testing.assert_close(onednn.OneDnnConv2d(conv, activation)(x), plain, rtol=0, atol=1e-5)
+
+
+def test_networks_work_where_onednn_is_missing(monkeypatch: pytest.MonkeyPatch, images: tuple) -> None:
+    monkeypatch.setattr(onednn, "available", lambda: False)
+    network = seeded(SMALL)
+    plain = inference_copy(network, torch.device("cpu"), torch.float32)
+    assert not any(isinstance(m, onednn.OneDnnConv2d) for m in plain.modules())
+    with torch.inference_mode():
+        expected, ours = network(images[0][:1], images[1][:1]), plain(images[0][:1], images[1][:1])
+    torch.testing.assert_close(ours[0], expected[0], rtol=0, atol=1e-4)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from siam_tracker_ros.models import onednn
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.winograd import WinogradConv2d, pays_off
 
@@ -40,10 +41,14 @@ def inference_copy(network: SiameseNetwork, device: torch.device, dtype: torch.d
     """A copy of `network` for inference on `device` in `dtype`; the original is left as it is."""
     fused: SiameseNetwork = copy.deepcopy(network).eval().requires_grad_(False)
     fuse_batch_norm(fused)
-    if device.type == "cpu" and dtype == torch.float32:
+    on_plain_cpu = device.type == "cpu" and dtype == torch.float32
+    if on_plain_cpu:
         # cuDNN chooses such algorithms itself, and in half precision the CPU's matrix units win.
         use_winograd(fused)
     for parameter in fused.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return fused.to(device=device, dtype=dtype)
+    fused = fused.to(device=device, dtype=dtype)
+    if on_plain_cpu and onednn.available():
+        onednn.use_onednn(fused)
+    return fused
