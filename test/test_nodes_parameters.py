@@ -90,5 +90,6 @@ def test_declared_with_description_and_range() -> None:
     assert (bounds.from_value, bounds.to_value) == (1, 64)
     (bounds,) = node.descriptors["buffer_seconds"].floating_point_range
     assert (bounds.from_value, bounds.to_value) == (0.0, 60.0)
-    assert "while unconfigured only, as the network is loaded" in node.descriptors["weights"].additional_constraints
+    constraints = node.descriptors["weights"].additional_constraints
+    assert "while unconfigured only, as the network is loaded" in constraints
     assert "at any time" in node.descriptors["max_targets"].additional_constraints

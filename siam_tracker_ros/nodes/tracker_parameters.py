@@ -100,6 +100,4 @@ class TrackerParameters:
     no_images_after: float = parameter(
         2.0, "How long no image may arrive before status and diagnostics say so, s.", range=(0.2, 60.0)
     )
-    diagnostics_period: float = parameter(
-        1.0, "Time between diagnostics, s.", range=(0.1, 60.0), fixed_because="the timer is made on configure"
-    )
+    diagnostics_period: float = parameter(1.0, "Time between diagnostics, s.", range=(0.1, 60.0))
