@@ -189,7 +189,9 @@ def test_weights_are_found_by_path_and_by_name(tmp_path: Path, monkeypatch: pyte
     assert find_weights("mine") == mine
     assert find_weights(mine) == mine
     assert list_weights()["mine"] == mine
-    with pytest.raises(CheckpointError, match=r"no weights called 'yours'.*which hold .*mine"):
+    with pytest.raises(
+        CheckpointError, match=r"no weights called 'yours': it is no file, and .* have .*mine"
+    ):
         find_weights("yours")
 
 

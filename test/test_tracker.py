@@ -18,6 +18,7 @@ from siam_tracker_ros.tracking.confidence import TrackState
 from siam_tracker_ros.tracking.crop import Window, crop_window, sample_windows
 from siam_tracker_ros.tracking.errors import (
     DeviceUnavailableError,
+    InconsistentModelError,
     InvalidBoxError,
     InvalidFrameError,
     MaskUnavailableError,
@@ -192,6 +193,14 @@ def test_masks_of_a_model_without_are_refused() -> None:
     target = plain.init(scene(64, 64), (10, 10, 20, 20))
     with pytest.raises(MaskUnavailableError, match="small has no mask branch"):
         plain.track(scene(64, 64), [target], masks=True)
+
+
+def test_constants_of_another_network_are_named() -> None:
+    wrong = replace(ENTRY, tracking=replace(ENTRY.tracking, base_size=0))
+    tracker = SiamTracker(wrong, seeded(SMALL), device="cpu")
+    target = tracker.init(scene(64, 64), (10, 10, 20, 20))
+    with pytest.raises(InconsistentModelError, match=r"255 px gives 25 response cells a side, .* say 17"):
+        tracker.track(scene(64, 64), [target])
 
 
 def test_devices_that_are_not_there_are_refused() -> None:

@@ -44,8 +44,8 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
     known = list_weights()
     if str(name_or_path) in known:
         return known[str(name_or_path)]
-    searched = ", ".join(str(folder) for folder in weight_folders()) or "no folder"
+    folders = " and ".join(str(folder) for folder in weight_folders())
+    where = f"{folders} have {', '.join(known) or 'none'}" if folders else "there is no folder of weights"
     raise CheckpointError(
-        f"no weights called '{name_or_path}': no such file, and searched {searched}, "
-        f"which hold {', '.join(known) or 'none'}"
+        f"no weights called '{name_or_path}': it is no file, and {where}; {WEIGHTS_ENV} names more folders"
     )

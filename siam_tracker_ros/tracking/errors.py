@@ -21,3 +21,7 @@ class MaskUnavailableError(SiamTrackerError, ValueError):
 
 class AmbiguousModelError(SiamTrackerError, ValueError):
     """Weights that fit several zoo entries, or none, and no word of which is meant."""
+
+
+class InconsistentModelError(SiamTrackerError, ValueError):
+    """A zoo entry whose tracking constants do not belong to its network."""

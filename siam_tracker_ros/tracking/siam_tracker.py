@@ -44,7 +44,7 @@ from siam_tracker_ros.tracking.decode import (
     select,
 )
 from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_dtype
-from siam_tracker_ros.tracking.errors import AmbiguousModelError, MaskUnavailableError
+from siam_tracker_ros.tracking.errors import AmbiguousModelError, InconsistentModelError, MaskUnavailableError
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, rotated_box_of
 from siam_tracker_ros.tracking.result import TrackResult
 from siam_tracker_ros.tracking.target import Target
@@ -197,6 +197,11 @@ class SiamTracker:
         features = self._network.features(crops)
         cls, loc = self._network.respond(template, features)
         grid = self._grid(config.score_size(instance_size))
+        if cls.shape[-1] != grid.score_size:
+            raise InconsistentModelError(
+                f"{self.entry.name}: a search region of {instance_size} px gives {cls.shape[-1]} response "
+                f"cells a side, but its instance, exemplar and base size say {grid.score_size}"
+            )
         sizes = [(s.target.box.w * s.scale, s.target.box.h * s.scale) for s in group]
         size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
         selections = read_selections(select(cls, loc, grid, size, config.penalty_k, influence))

@@ -1,0 +1,54 @@
+"""What README shows is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from siam_tracker_ros.models.zoo import ZOO
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_program_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    rng = np.random.default_rng(0)
+    with av.open(str(tmp_path / "video.mp4"), "w") as video:
+        stream = video.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 640, 272
+        for _ in range(3):
+            image = rng.integers(0, 256, (272, 640, 3), dtype=np.uint8)
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        video.mux(stream.encode())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("Box(x=") for line in lines)
+
+
+def test_every_entry_of_the_zoo_is_listed_and_no_other() -> None:
+    section = README.split("## Models")[1].split("\n## ")[0]
+    listed: set[str] = set()
+    for row in re.findall(r"^\| (`siam.*?) \|", section, re.MULTILINE):
+        first, *variants = re.findall(r"`(.+?)`", row)
+        listed |= {first, *(first.removesuffix("_otb") + variant for variant in variants)}
+    assert listed == set(ZOO)
+
+
+def test_every_file_and_command_named_exists() -> None:
+    package = ROOT / "siam_tracker_ros"
+    for name in re.findall(r"`((?:models|tracking|test)/\w+\.py)`", README):
+        assert (package / name).is_file() or (ROOT / name).is_file(), name
+    for command in re.findall(r"siam-tracker (\w+)", README):
+        assert (package / "commands" / f"{command}.py").is_file(), command
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
