@@ -289,7 +289,8 @@ class SiamTracker:
             after = measured._replace(
                 w=before.w * (1 - lr) + measured.w * lr, h=before.h * (1 - lr) + measured.h * lr
             )
-            gain = 1.0 - math.exp(-dt / _VELOCITY_TAU_S)
+            # A step that may be an occluder's or a distractor's must not be coasted on.
+            gain = sure * (1.0 - math.exp(-dt / _VELOCITY_TAU_S))
             target.velocity = (
                 vx + gain * ((after.cx - before.cx) / dt - vx),
                 vy + gain * ((after.cy - before.cy) / dt - vy),
