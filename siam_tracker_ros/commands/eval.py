@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, metavar="NAME|PATH", help="weights by name or path")
     parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--long-term",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="search further and further once the target is lost (default: as the model says)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores there")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="measure these sequences alone")
 
@@ -41,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         if unknown:
             raise EvaluationError(f"{args.dataset} has no sequence called {', '.join(sorted(unknown))}")
         sequences = [sequence for sequence in sequences if sequence.name in args.only]
-    tracker = SiamTracker.from_weights(args.weights, model=args.model, device=args.device)
+    tracker = SiamTracker.from_weights(
+        args.weights, model=args.model, device=args.device, long_term=args.long_term
+    )
     print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", file=sys.stderr)
     scores = {}
     for sequence in tqdm(sequences, unit="sequence", disable=None):
