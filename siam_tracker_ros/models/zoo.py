@@ -56,7 +56,9 @@ _OTB_TRACKING = TrackingConfig(penalty_k=0.24, window_influence=0.5, lr=0.25)
 _ALEX_TRACKING = TrackingConfig(
     penalty_k=0.16, window_influence=0.40, lr=0.30, instance_size=287, base_size=0
 )
-_W10_TRACKING = TrackingConfig(penalty_k=0.04, window_influence=0.4, lr=0.5, min_target_size=4.0)
+_W10_TRACKING = TrackingConfig(
+    penalty_k=0.04, window_influence=0.4, lr=0.5, min_target_size=4.0, long_term=LongTermConfig()
+)
 
 _ENTRIES = (
     ZooEntry("siamrpn_alex_dwxcorr", _ALEX_LEGACY, _ALEX_TRACKING),
