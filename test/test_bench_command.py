@@ -27,6 +27,11 @@ def test_a_model_is_measured_and_the_machine_named(tmp_path: Path, capsys: pytes
     assert f"| {row['fps']:.1f} |" in out
 
 
+def test_entries_with_the_same_network_are_named(capsys: pytest.CaptureFixture) -> None:
+    assert main(["bench", "siamrpn_alex_dwxcorr", "--frames", "1"]) == 0
+    assert "siamrpn_alex_dwxcorr stands for siamrpn_alex_dwxcorr_otb too" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -93,6 +93,9 @@ def run(args: argparse.Namespace) -> int:
     for entry in tqdm(entries, disable=not sys.stderr.isatty(), leave=False, unit="model"):
         rows.append(_measure(entry, args, pysot))
     _print_table(rows)
+    for row in rows:
+        if row["same_network"]:
+            print(f"\n{row['model']} stands for {', '.join(row['same_network'])} too: the same network.")
     if args.json:
         try:
             args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +151,7 @@ def _measure(entry: ZooEntry, args: argparse.Namespace, pysot: PysotBaseline | N
 
     from siam_tracker_ros.benchmark.timing import time_in_turns
     from siam_tracker_ros.models.siamese import SiameseNetwork
+    from siam_tracker_ros.models.zoo import ZOO
     from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
     torch.manual_seed(0)
@@ -180,6 +184,7 @@ def _measure(entry: ZooEntry, args: argparse.Namespace, pysot: PysotBaseline | N
     timings = time_in_turns(calls, args.frames, _WARM_UP)
     row: dict[str, Any] = {
         "model": entry.name,
+        "same_network": [e.name for e in ZOO.values() if e.model == entry.model and e is not entry],
         "parameters": sum(p.numel() for p in network.parameters()),
         "masks": tracker.has_masks,
         "median_ms": timings[0].median_ms,
