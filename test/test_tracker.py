@@ -67,7 +67,7 @@ def test_any_frame_size(tracker: SiamTracker, height: int, width: int) -> None:
         (0, 0, 320, 240),
         (-500, -500, 2000, 2000),
         (10, 10, 300, 5),
-        (1e5 * -1, 100, 2e5, 10),
+        (-5e5, -5e5, 1e6, 1e6),
     ],
     ids=str,
 )
@@ -174,6 +174,7 @@ def test_frames_of_another_kind_are_refused_by_name(tracker: SiamTracker, frame:
         ((10, 10, 5, -5), "at least 1 px"),
         ((math.nan, 10, 5, 5), "finite"),
         ((10, math.inf, 5, 5), "finite"),
+        ((0, 0, 1e300, 5), "at most 1,000,000 px"),
         ((64, 10, 5, 5), "outside the frame, which is 64 px wide and 48 px high"),
         ((10, -6, 5, 5), "outside the frame"),
         ((1, 2, 3), "four numbers"),

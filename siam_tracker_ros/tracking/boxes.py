@@ -13,6 +13,9 @@ from siam_tracker_ros.tracking.errors import InvalidBoxError
 
 Float = NDArray[np.float64]
 
+# Sides beyond this, px, are a mistake in units or an overflow on the way, not a target.
+_MAX_SIDE = 1e6
+
 
 class Box(NamedTuple):
     """Axis-aligned box: top-left corner, width and height, px."""
@@ -39,8 +42,8 @@ class CenterBox(NamedTuple):
 def checked_box(box: Sequence[float], frame_width: int, frame_height: int) -> Box:
     """`box` (x, y, w, h) as a Box, if a target can be taken from it.
 
-    Raises InvalidBoxError unless it has four finite numbers, at least 1 px of width and height, and shares
-    some area with the frame.
+    Raises InvalidBoxError unless it has four finite numbers, a width and height from 1 px to a million, and
+    shares some area with the frame.
     """
     try:
         values = [float(value) for value in box]
@@ -54,6 +57,8 @@ def checked_box(box: Sequence[float], frame_width: int, frame_height: int) -> Bo
         raise InvalidBoxError(f"{shown}: every value must be a finite number")
     if w < 1 or h < 1:
         raise InvalidBoxError(f"{shown}: width and height must be at least 1 px")
+    if max(w, h) > _MAX_SIDE:
+        raise InvalidBoxError(f"{shown}: width and height must be at most {_MAX_SIDE:,.0f} px")
     if x >= frame_width or y >= frame_height or x + w <= 0 or y + h <= 0:
         raise InvalidBoxError(
             f"{shown} lies outside the frame, which is {frame_width} px wide and {frame_height} px high"
