@@ -61,6 +61,16 @@ def test_xcorr_is_the_sum_it_is_defined_as() -> None:
                 torch.testing.assert_close(plain[n, 0, row, col], products.sum())
 
 
+def test_depthwise_xcorr_has_the_gradients_of_its_definition() -> None:
+    torch.manual_seed(0)
+    search = torch.randn(2, 3, 7, 6, dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(2, 3, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(xcorr_depthwise, (search, kernel))
+    with torch.no_grad():
+        plain = xcorr_depthwise(search, kernel)
+    torch.testing.assert_close(xcorr_depthwise(search, kernel), plain)
+
+
 def test_up_channel_xcorr_keeps_targets_and_anchors_apart() -> None:
     torch.manual_seed(0)
     search, kernel = torch.randn(2, 3, 6, 6), torch.randn(2, 4 * 3, 3, 3)

@@ -7,14 +7,12 @@ import math
 import pytest
 import torch
 
-from siam_tracker_ros.models.xcorr import xcorr_depthwise
 from siam_tracker_ros.training.losses import (
     classification_loss,
     mask_loss,
     regression_loss,
     with_hard_negatives,
 )
-from siam_tracker_ros.training.xcorr_gradient import trainable_xcorr_depthwise
 
 
 def cls_maps(background, target):
@@ -61,17 +59,3 @@ def test_mask_loss_is_the_soft_margin():
     right = torch.tensor([[[2.0, -2.0]]])
     assert float(mask_loss(right, wanted)) == pytest.approx(math.log1p(math.exp(-2)))
     assert float(mask_loss(-right, wanted)) == pytest.approx(math.log1p(math.exp(2)))
-
-
-def test_the_correlation_has_the_gradients_that_torch_gives_it():
-    torch.manual_seed(0)
-    search = torch.randn(2, 3, 9, 8, dtype=torch.float64, requires_grad=True)
-    kernel = torch.randn(2, 3, 4, 3, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, 3, 6, 6, dtype=torch.float64)
-    gradients = []
-    for correlate in (xcorr_depthwise, trainable_xcorr_depthwise):
-        (correlate(search, kernel) * weight).sum().backward()
-        gradients.append((search.grad.clone(), kernel.grad.clone()))
-        search.grad = kernel.grad = None
-    for ours, torchs in zip(gradients[1], gradients[0], strict=True):
-        torch.testing.assert_close(ours, torchs)

@@ -32,7 +32,6 @@ from siam_tracker_ros.training.samples import PairSamples
 from siam_tracker_ros.training.schedule import learning_rate
 from siam_tracker_ros.training.step import Backbone, Batch, FrozenBackbone, Respond, batch_losses, respond
 from siam_tracker_ros.training.validation import Validation, validate
-from siam_tracker_ros.training.xcorr_gradient import correlated_gradients
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +264,7 @@ def train(config: TrainConfig) -> Path:
         rate = learning_rate(config.optimiser, step, progress)
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"]
-        with _autocast(run, device), correlated_gradients():
+        with _autocast(run, device):
             losses = batch_losses(network, backbone, _to_device(batch, device), config.losses, responder)
         values = losses.items()
         if not math.isfinite(values["total"]):
