@@ -25,6 +25,10 @@ class NotFiniteError(SiamTrackerError, ValueError):
     """A measurement with a value that is not a finite number."""
 
 
+class ServoFaultError(SiamTrackerError, RuntimeError):
+    """Arming asked for while there is a fault."""
+
+
 def require_positive(**values: float) -> None:
     """Raise LimitError unless every value, called by its keyword, is a finite number above 0."""
     for name, value in values.items():

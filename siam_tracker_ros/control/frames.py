@@ -117,7 +117,12 @@ def rotation_matrix(quaternion: Quaternion) -> Vector:
 
 
 def attitude_of(joints: PanTilt) -> Quaternion:
-    """Attitude (x, y, z, w), base from camera body, of a gimbal that pans about z and then tilts about y."""
+    """Attitude (x, y, z, w), base from camera body, of a gimbal that pans about z and then tilts about y.
+
+    Raises AttitudeError for joint angles (rad) that are not finite.
+    """
+    if not (math.isfinite(joints.pan) and math.isfinite(joints.tilt)):
+        raise AttitudeError(f"joint angles must be finite, not pan {joints.pan} and tilt {joints.tilt} rad")
     cos_pan, sin_pan = math.cos(joints.pan / 2), math.sin(joints.pan / 2)
     cos_tilt, sin_tilt = math.cos(joints.tilt / 2), math.sin(joints.tilt / 2)
     return (-sin_pan * sin_tilt, cos_pan * sin_tilt, sin_pan * cos_tilt, cos_pan * cos_tilt)

@@ -59,7 +59,7 @@ def pointing_of(attitude: Quaternion) -> LineOfSight:
 
 
 def pointing_error(target: LineOfSight, pointing: LineOfSight) -> tuple[float, float]:
-    """How far the optical axis has to turn, rad: azimuth to the left, the short way round, and elevation up."""
+    """Turn of the optical axis to the target, rad: azimuth left, the short way round, and elevation up."""
     return wrap_angle(target.azimuth - pointing.azimuth), target.elevation - pointing.elevation
 
 
