@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Generator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from siam_tracker_ros.footage.frames import Footage, Frame, FrameRange, SourceEr
 from siam_tracker_ros.footage.newest import newest
 
 _FALLBACK_RATE = 30.0
+_SILENT = 0
 
 
 def open_camera(
@@ -51,12 +53,14 @@ def open_pipeline(pipeline: str, wanted: FrameRange, stopped: Callable[[], bool]
 
 def _open(source: int | str, backend: int) -> cv2.VideoCapture:
     # OpenCV prints a warning for every backend it tries; what matters is said once, by who called.
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # Where the level is set depends on OpenCV's version.
+    log: Any = getattr(cv2.utils, "logging", cv2)
+    level = log.getLogLevel()
+    log.setLogLevel(_SILENT)
     try:
         return cv2.VideoCapture(source, backend)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def _live(
