@@ -93,6 +93,10 @@ def test_a_target_of_8k_size_takes_no_memory_of_its_window(tracker: SiamTracker)
     crop = crop_window(frame, window, 255, (10, 20, 30))
     assert crop.shape == (255, 255, 3)
     assert crop[0, 0].tolist() == [10, 20, 30]
+    turned = np.ascontiguousarray(frame[::-1])[::-1]
+    read_only = np.frombuffer(frame.tobytes(), np.uint8).reshape(frame.shape)
+    for view in (turned, read_only):
+        np.testing.assert_array_equal(crop_window(view, window, 255, (10, 20, 30)), crop)
     inside = cv2.resize(frame, (82, 46))[10:30, 10:60].mean()
     assert abs(crop[105:125, 95:145].mean() - inside) < 20
 
@@ -259,7 +263,7 @@ class Script:
     """Plays network outputs: one clear peak whose score the test sets, where the target stands."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.score, self.sizes = 0.99, []
+        self.score, self.offset, self.sizes = 0.99, 0.0, []
         monkeypatch.setattr(siam_tracker, "select", self.select)
 
     def select(self, cls, loc, grid, size, penalty_k, window_influence):
@@ -267,7 +271,7 @@ class Script:
         w, h = size[0].tolist()
         center = grid.score_size * grid.score_size // 2
         runner_up = 0.0 if self.score > 0.5 else 1.0
-        return torch.tensor([[center, self.score, 1.0, self.score, runner_up, 0.0, 0.0, w, h]])
+        return torch.tensor([[center, self.score, 1.0, self.score, runner_up, self.offset, 0.0, w, h]])
 
 
 def test_states_follow_the_evidence_and_search_grows_while_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,6 +340,23 @@ def test_coasting_follows_the_last_velocity_and_slows_down(monkeypatch: pytest.M
     stopped = target.box
     tracker.track(frame, [target], stamp=2.0)
     assert target.box == stopped, "a LOST target is not predicted any more"
+
+
+def test_a_target_found_again_elsewhere_is_not_thought_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(instance_sizes=(383,))))
+    tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
+    script = Script(monkeypatch)
+    frame = scene(240, 320)
+    target = tracker.init(frame, (40, 80, 50, 60), stamp=0.0)
+    script.score = 0.01
+    for t in range(1, 5):
+        tracker.track(frame, [target], stamp=0.1 * t)
+    assert target.condition.lost
+    script.score, script.offset = 0.99, 80.0
+    (found,) = tracker.track(frame, [target], stamp=0.5)
+    assert found.state == TrackState.TRACKING
+    assert found.box.x > 60
+    assert found.velocity == (0.0, 0.0)
 
 
 def test_a_response_that_is_not_a_number_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

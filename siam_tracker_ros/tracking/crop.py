@@ -8,6 +8,7 @@ device; they agree to one grey level.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, i
     inside: Any = frame[y0:y1, x0:x1]
     leaves_frame = (x1 - x0, y1 - y0) != (side, side)
     if leaves_frame and side > _MAX_PADDED_SIDE:
-        sampled = sample_windows(torch.from_numpy(frame), [window], size, [fill])
+        sampled = sample_windows(frame_tensor(frame), [window], size, [fill])
         return sampled[0].round().to(torch.uint8).numpy()
     if leaves_frame:
         inside = cv2.copyMakeBorder(
@@ -107,6 +108,14 @@ def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, i
         inside = cv2.cvtColor(inside, cv2.COLOR_GRAY2BGR)
     crop: Frame = inside
     return crop
+
+
+def frame_tensor(frame: Frame) -> Tensor:
+    """`frame` as a tensor in host memory; it shares the frame's memory where that lies in order."""
+    with warnings.catch_warnings():
+        # Frames that view a message's buffer are read-only, and are only read here.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(frame))
 
 
 def sample_windows(

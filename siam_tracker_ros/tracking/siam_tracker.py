@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from siam_tracker_ros.tracking.crop import (
     checked_frame,
     crop_window,
     exemplar_side,
+    frame_tensor,
     sample_windows,
 )
 from siam_tracker_ros.tracking.decode import (
@@ -228,15 +228,9 @@ class SiamTracker:
             ]
             batch = torch.from_numpy(np.stack(crops) if len(crops) > 1 else crops[0][None])
         else:
-            batch = sample_windows(self._upload(frame), windows, size, fills)
+            uploaded = frame_tensor(frame).pin_memory().to(self.device, non_blocking=True)
+            batch = sample_windows(uploaded, windows, size, fills)
         return batch.permute(0, 3, 1, 2).to(self.dtype)
-
-    def _upload(self, frame: Frame) -> Tensor:
-        with warnings.catch_warnings():
-            # Frames that view a message's buffer are read-only, and are only read here.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            host = torch.from_numpy(np.ascontiguousarray(frame))
-        return host.pin_memory().to(self.device, non_blocking=True)
 
     def _grid(self, score_size: int) -> ResponseGrid:
         if score_size not in self._grids:
@@ -295,6 +289,9 @@ class SiamTracker:
                 vx + gain * ((after.cx - before.cx) / dt - vx),
                 vy + gain * ((after.cy - before.cy) / dt - vy),
             )
+            if search.lost:
+                # The leap to where a lost target is seen again is no motion of its own.
+                target.velocity = (0.0, 0.0)
         clipped = clip_to_frame(after, frame_width, frame_height, config.min_target_size)
         keeps_clip = config.long_term is None or config.long_term.clip_state
         target.box = clipped if keeps_clip else after
