@@ -38,5 +38,10 @@ setup(
     maintainer_email="maintainers@siam-tracker.example",
     description="Siamese visual object tracking (SiamRPN++, SiamMask) for ROS 2.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["siam-tracker = siam_tracker_ros.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "siam-tracker = siam_tracker_ros.cli:main",
+            "tracker_node = siam_tracker_ros.nodes.tracker_node:main",
+        ]
+    },
 )

@@ -1,0 +1,83 @@
+"""From parameters to a tracker that is ready: weights found, checked and loaded, network warmed up."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import yaml
+
+from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.models.weights import find_weights
+from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
+from siam_tracker_ros.tracking.device import Precision, resolve_device
+from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+
+_LONG_TERM = {"auto": None, "on": True, "off": False}
+
+
+class WeightsHashError(SiamTrackerError, ValueError):
+    """A weight file that is not the one it should be."""
+
+
+@dataclass(frozen=True)
+class LoadedTracker:
+    """A tracker that is warm, and the SHA-256 of the weights in it."""
+
+    tracker: SiamTracker
+    weights_sha256: str
+
+
+def load_tracker(parameters: TrackerParameters) -> LoadedTracker:
+    """Load and warm up what `parameters` name.
+
+    Raises CheckpointError, UnknownModelError, AmbiguousModelError, DeviceUnavailableError or
+    WeightsHashError.
+    """
+    # First what takes no time to find out.
+    resolve_device(parameters.device)
+    path = find_weights(parameters.weights)
+    digest = checked_digest(path, parameters.weights_sha256)
+    tracker = SiamTracker.from_weights(
+        path,
+        parameters.model or None,
+        parameters.device,
+        cast(Precision, parameters.precision),
+        _LONG_TERM[parameters.long_term],
+    )
+    warm_up(tracker)
+    return LoadedTracker(tracker, digest)
+
+
+def checked_digest(path: Path, expected: str = "") -> str:
+    """SHA-256 of a weight file, hex digits.
+
+    It must be `expected`, or, without that, the one listed in the zoo.yaml beside the file, if it is. Raises
+    WeightsHashError.
+    """
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    wanted, by = (expected.strip().lower(), "weights_sha256") if expected else (_listed(path), "zoo.yaml")
+    if wanted and wanted != digest:
+        raise WeightsHashError(
+            f"{path} has the SHA-256 {digest}, but {by} says {wanted}: get the file again, or correct {by}"
+        )
+    return digest
+
+
+def _listed(path: Path) -> str:
+    catalogue = path.parent / "zoo.yaml"
+    if not catalogue.is_file():
+        return ""
+    listed: Any = yaml.safe_load(catalogue.read_text(encoding="utf-8")) or {}
+    return next((str(one["sha256"]) for one in listed.get("weights", ()) if one["file"] == path.name), "")
+
+
+def warm_up(tracker: SiamTracker) -> None:
+    """Run everything once, so that the first image does not wait for it."""
+    frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    target = tracker.init(frame, (140, 100, 40, 40), 0.0)
+    for number in range(2):
+        tracker.track(frame, [target], tracker.has_masks, (number + 1) / 30)

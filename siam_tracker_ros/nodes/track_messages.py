@@ -1,0 +1,124 @@
+"""What was found in an image, as messages.
+
+Array fields are given an `array.array`: rclpy takes it as it is, and goes through anything else by the byte.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, RegionOfInterest
+
+from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray
+from siam_tracker_msgs.msg import TargetMask as TargetMaskMessage
+from siam_tracker_ros.nodes.live_targets import TargetReport
+from siam_tracker_ros.nodes.tracking_worker import Counts, FrameReport
+from siam_tracker_ros.tracking.boxes import Box
+from siam_tracker_ros.tracking.result import RotatedBox, TargetMask
+
+MASK_ENCODINGS = {
+    "none": TargetMaskMessage.NONE,
+    "mono8": TargetMaskMessage.MONO8,
+    "rle": TargetMaskMessage.RLE,
+}
+
+
+def track_array(report: FrameReport, counts: Counts, mask_encoding: str) -> TrackArray:
+    """The message of one image; `received`, `published` and `postprocess_ms` are left to who publishes."""
+    return TrackArray(
+        header=report.image.message.header,
+        image_width=report.width,
+        image_height=report.height,
+        tracks=[track_message(target, mask_encoding) for target in report.targets],
+        preprocess_ms=report.preprocess_ms,
+        inference_ms=report.inference_ms,
+        dropped_frames=counts.dropped,
+    )
+
+
+def track_message(report: TargetReport, mask_encoding: str) -> Track:
+    """One target as a message."""
+    result = report.result
+    seconds, nanoseconds = divmod(report.since_update_ns, 1_000_000_000)
+    track = Track(
+        id=report.id,
+        generation=report.generation,
+        state=int(result.state),
+        bbox=box_message(result.box),
+        confidence=result.confidence,
+        raw_score=result.score,
+        velocity_x=result.velocity[0],
+        velocity_y=result.velocity[1],
+        since_update=Duration(sec=seconds, nanosec=nanoseconds),
+    )
+    if result.rotated_box is not None:
+        track.has_rotated_box = True
+        track.rotated_box = rotated_box_message(result.rotated_box)
+    if result.mask is not None:
+        track.mask = mask_message(result.mask, MASK_ENCODINGS[mask_encoding])
+    return track
+
+
+def box_message(box: Box) -> BoundingBox2D:
+    """An axis-aligned box by its centre, px; the tracker's boxes lie half their size around it."""
+    return BoundingBox2D(
+        center_x=float(box.x + box.w / 2),
+        center_y=float(box.y + box.h / 2),
+        size_x=float(box.w),
+        size_y=float(box.h),
+    )
+
+
+def rotated_box_message(box: RotatedBox) -> BoundingBox2D:
+    """A rotated box, px and rad."""
+    return BoundingBox2D(
+        center_x=float(box.center_x),
+        center_y=float(box.center_y),
+        size_x=float(box.width),
+        size_y=float(box.height),
+        theta=float(box.theta),
+    )
+
+
+def mask_message(mask: TargetMask, encoding: int) -> TargetMaskMessage:
+    """The mask's crop in one of TargetMask's encodings."""
+    if encoding == TargetMaskMessage.NONE:
+        return TargetMaskMessage()
+    height, width = mask.crop.shape
+    data = (
+        run_lengths(mask.crop).astype("<u4").tobytes()
+        if encoding == TargetMaskMessage.RLE
+        else (mask.crop.astype(np.uint8) * 255).tobytes()
+    )
+    roi = RegionOfInterest(x_offset=mask.x, y_offset=mask.y, width=width, height=height)
+    return TargetMaskMessage(roi=roi, encoding=encoding, data=array("B", data))
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Lengths of the runs of a bool array, row by row: background (may be 0), target, background, ..."""
+    flat = np.concatenate(([False], mask.ravel()))
+    if flat.size == 1:
+        return np.zeros(0, np.int64)
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.diff(np.concatenate(([0], changes, [mask.size])))
+
+
+def mask_image(report: FrameReport) -> Image:
+    """The masks of all targets in one mono8 image of the frame's size: 0 background, 255 target."""
+    union = np.zeros((report.height, report.width), np.uint8)
+    for target in report.targets:
+        mask = target.result.mask
+        if mask is not None:
+            height, width = mask.crop.shape
+            union[mask.y : mask.y + height, mask.x : mask.x + width][mask.crop] = 255
+    return Image(
+        header=report.image.message.header,
+        height=report.height,
+        width=report.width,
+        encoding="mono8",
+        step=report.width,
+        data=array("B", union.tobytes()),
+    )

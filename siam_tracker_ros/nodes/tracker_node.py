@@ -1,0 +1,515 @@
+"""The tracker as a lifecycle node: converts messages and hands them to the worker that owns the device."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future as Reply
+from functools import wraps
+from typing import Any, TypeVar
+
+import torch
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool
+
+from siam_tracker_msgs.msg import BoundingBox2D, TrackArray, TrackerStatus
+from siam_tracker_msgs.srv import InitTarget, StopTarget
+from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.nodes.image_conversion import compressed_to_bgr, image_to_bgr
+from siam_tracker_ros.nodes.image_topic import mismatches, silence
+from siam_tracker_ros.nodes.init_request import InitRefusedError, InitRequest, Refusal, request_of
+from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
+from siam_tracker_ros.nodes.node_process import run_node
+from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
+from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
+from siam_tracker_ros.nodes.track_messages import mask_image, track_array
+from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
+from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
+from siam_tracker_ros.nodes.tracking_worker import Frame, FrameReport, NotActiveError, Started, TrackingWorker
+
+T = TypeVar("T")
+Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
+
+INIT_BOX_ID = "init_box"
+"""Name of the target that boxes on the topic of the same name start, and start over."""
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# How long readers have to fetch the last message.
+_LAST_WORD = Duration(seconds=1)
+_RELIABILITY = {
+    "best_effort": ReliabilityPolicy.BEST_EFFORT,
+    "reliable": ReliabilityPolicy.RELIABLE,
+}
+
+
+def _transition(body: Callable[[Any], None]) -> Transition:
+    """A transition that succeeds unless `body` raises: then one line says why, and the state stays as it was.
+
+    rclpy swallows what a transition raises.
+    """
+
+    @wraps(body)
+    def callback(node: TrackerNode, state: LifecycleState) -> TransitionCallbackReturn:
+        name = body.__name__.removeprefix("on_")
+        try:
+            body(node)
+        except SiamTrackerError as error:
+            node.failed(f"{name} failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            node.failed(f"{name} failed: {type(error).__name__}: {error}")
+            node.get_logger().debug(traceback.format_exc())
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    return callback
+
+
+class TrackerNode(LifecycleNode):  # type: ignore[misc]
+    """Publishes `tracks`, `mask`, `status` and diagnostics of the targets in `image`.
+
+    Services, status and diagnostics are there as long as the node, so that an inactive one says that it is;
+    the network and the publishers of results from configure to cleanup; the image subscription and the
+    thread while active.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("tracker_node", **options)
+        declare(self, TrackerParameters)
+        self._settings = read(self, TrackerParameters)
+        self._loaded: LoadedTracker | None = None
+        self._worker: TrackingWorker | None = None
+        self._tracks: Any = None
+        self._mask: Any = None
+        self._image_subscription: Any = None
+        self._box_subscription: Any = None
+        self._image_qos = QoSProfile(depth=1)
+        self._trouble = ""
+        self._last_init_error = ""
+        self._last_status: TrackerStatus | None = None
+        self._status_lock = threading.Lock()
+        self._open_requests = 0
+        self._quiet_since = time.monotonic()
+        self._newest_stamp_ns: int | None = None
+        self._images, self._tracked, self._times = RollingRate(), RollingRate(), RollingTimes()
+
+        self._status = self.create_publisher(TrackerStatus, "status", _LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Answers are waited for: in the default group nothing else would run meanwhile, images neither.
+        requests = ReentrantCallbackGroup()
+        self.create_service(InitTarget, "init_target", self._on_init_target, callback_group=requests)
+        self.create_service(StopTarget, "stop_target", self._on_stop_target, callback_group=requests)
+        self.create_service(SetBool, "~/enable", self._on_enable, callback_group=requests)
+        # Diagnostics go on where simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(
+            self._settings.diagnostics_period, self._publish_diagnostics, clock=steady
+        )
+        self._watch = self.create_timer(0.2, self.on_change, clock=steady)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._take_parameters)
+        self._answer_impossible_transitions()
+        self.on_change()
+
+    # Transitions
+
+    @_transition
+    def on_configure(self) -> None:
+        """Read the parameters, load and warm up the network, make the publishers. All or nothing."""
+        self._trouble = ""
+        self._settings = read(self, TrackerParameters)
+        self._loaded = load_tracker(self._settings)
+        tracker = self._loaded.tracker
+        self._worker = TrackingWorker(tracker, self._settings, self._convert, self)
+        self._tracks = self.create_lifecycle_publisher(TrackArray, "tracks", 10)
+        self._mask = self.create_lifecycle_publisher(Image, "mask", 1)
+        self.get_logger().info(f"configured: {tracker.entry.name} on {tracker.device_note}")
+        self.on_change()
+
+    @_transition
+    def on_activate(self) -> None:
+        """Start the worker, then listen for images and boxes."""
+        self._trouble = ""
+        super().on_activate(None)
+        self._images, self._tracked, self._times = RollingRate(), RollingRate(), RollingTimes()
+        self._quiet_since = time.monotonic()
+        self._active_worker.start()
+        compressed = self._settings.image_transport == "compressed"
+        self._image_qos = QoSProfile(
+            depth=self._settings.image_depth, reliability=_RELIABILITY[self._settings.image_reliability]
+        )
+        self._image_subscription = self.create_subscription(
+            CompressedImage if compressed else Image, self._image_topic, self._on_image, self._image_qos
+        )
+        self._box_subscription = self.create_subscription(BoundingBox2D, "init_box", self._on_init_box, 1)
+        self.on_change()
+
+    @_transition
+    def on_deactivate(self) -> None:
+        """Stop listening, then the worker: its targets are published LOST. The network stays."""
+        self._deactivate()
+        self.on_change()
+
+    @_transition
+    def on_cleanup(self) -> None:
+        """Let go of the network, the device's memory and the publishers of results."""
+        self._clean_up()
+        self.on_change()
+
+    @_transition
+    def on_shutdown(self) -> None:
+        """From any state: what deactivate and cleanup do."""
+        self._deactivate()
+        self._clean_up()
+        self.on_change()
+
+    @_transition
+    def on_error(self) -> None:
+        """Back to unconfigured, with nothing half open."""
+        self._deactivate()
+        self._clean_up()
+
+    def close(self) -> None:
+        """What shutdown does, also from within a failed transition; the last messages go out."""
+        try:
+            self._deactivate()
+            self._publish_status(TrackerStatus.INACTIVE, "the node is gone")
+            self._status.wait_for_all_acked(_LAST_WORD)
+        finally:
+            self._clean_up()
+
+    def has_open_requests(self) -> bool:
+        """Whether an answer is still to be sent."""
+        return self._open_requests > 0
+
+    def _deactivate(self) -> None:
+        for subscription in (self._image_subscription, self._box_subscription):
+            if subscription is not None:
+                self.destroy_subscription(subscription)
+        self._image_subscription = self._box_subscription = None
+        if self._worker is not None and not self._worker.stop():
+            raise SiamTrackerError("the tracker did not finish its image in time")
+        if self._tracks is not None:
+            # A process that ends takes with it what its readers have not fetched yet.
+            self._tracks.wait_for_all_acked(_LAST_WORD)
+        for publisher in (self._tracks, self._mask):
+            if publisher is not None:
+                publisher.on_deactivate(None)
+
+    def _clean_up(self) -> None:
+        for publisher in (self._tracks, self._mask):
+            if publisher is not None:
+                self.destroy_lifecycle_publisher(publisher)
+        self._tracks = self._mask = self._worker = self._loaded = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def failed(self, message: str) -> None:
+        """A transition failed: say it once in the log, and keep it for status and diagnostics."""
+        self._trouble = message
+        self.get_logger().error(message)
+        if self._lifecycle == "activating":
+            self._deactivate()
+        elif self._lifecycle == "configuring":
+            self._clean_up()
+        self.on_change()
+
+    @property
+    def _lifecycle(self) -> str:
+        return str(self._state_machine.current_state[1])
+
+    @property
+    def _active_worker(self) -> TrackingWorker:
+        if self._worker is None:
+            raise NotActiveError("the node is not configured: configure and activate it first")
+        return self._worker
+
+    def _answer_impossible_transitions(self) -> None:
+        """Refuse what does not start in the present state: rclpy raises, and leaves the caller waiting."""
+        service = self._service_change_state
+        change_state = service.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except Exception as error:
+                asked = request.transition.label or request.transition.id
+                self.get_logger().warning(f"transition {asked} refused while {self._lifecycle}: {error}")
+                response.success = False
+                return response
+
+        service.callback = answer
+
+    # Parameters
+
+    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        known = {one.name: one for one in described(TrackerParameters)}
+        mine = {change.name: change.value for change in changes if change.name in known}
+        try:
+            checked(TrackerParameters, mine)
+            for name in mine:
+                reason = known[name].fixed_because
+                if reason and self._lifecycle != "unconfigured":
+                    raise ParameterValueError(
+                        f"{name} can be changed while unconfigured only, as {reason}: clean up the node first"
+                    )
+        except ParameterValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _take_parameters(self, _: list[Parameter]) -> None:
+        self._settings = read(self, TrackerParameters)
+        self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
+        if self._worker is not None:
+            self._worker.set_parameters(self._settings)
+
+    # Images
+
+    @property
+    def _image_topic(self) -> str:
+        """As image_transport names it: the base topic, as remapped, and the transport after it."""
+        base = self.resolve_topic_name("image")
+        return f"{base}/compressed" if self._settings.image_transport == "compressed" else base
+
+    @property
+    def _image_type(self) -> str:
+        compressed = self._settings.image_transport == "compressed"
+        return f"sensor_msgs/msg/{'CompressedImage' if compressed else 'Image'}"
+
+    def _on_image(self, message: Any) -> None:
+        now = time.monotonic()
+        self._images.tick(now)
+        self._quiet_since = now
+        stamp = message.header.stamp
+        self._newest_stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        self._active_worker.offer(message, self.get_clock().now().nanoseconds)
+
+    def _convert(self, message: Any) -> Frame:
+        if isinstance(message, CompressedImage):
+            return compressed_to_bgr(message)
+        return image_to_bgr(message, self._settings.mono16_full_scale)
+
+    # What the worker tells; called from its thread
+
+    def on_report(self, report: FrameReport) -> None:
+        """Publish what was found in an image."""
+        started = time.perf_counter()
+        worker = self._active_worker
+        message = track_array(report, worker.counts, self._settings.mask_encoding)
+        message.received.sec, message.received.nanosec = divmod(report.image.received_ns, 1_000_000_000)
+        published_ns = self.get_clock().now().nanoseconds
+        message.published.sec, message.published.nanosec = divmod(published_ns, 1_000_000_000)
+        message.postprocess_ms = (time.perf_counter() - started) * 1e3
+        self._tracks.publish(message)
+        if self.masks_wanted():
+            self._mask.publish(mask_image(report))
+        if not report.preprocess_ms:
+            return
+        self._tracked.tick(time.monotonic())
+        self._times.record(
+            preprocess=report.preprocess_ms,
+            inference=report.inference_ms,
+            postprocess=message.postprocess_ms,
+            latency=(published_ns - report.image.received_ns) / 1e6,
+        )
+
+    def on_warning(self, text: str) -> None:
+        """Log it."""
+        self.get_logger().warning(text)
+
+    def masks_wanted(self) -> bool:
+        """Whether anybody reads the topic mask."""
+        return self._mask is not None and self._mask.get_subscription_count() > 0
+
+    def on_change(self) -> None:
+        """Publish the status if it is another than before."""
+        self._publish_status(*self._present_status())
+
+    def _present_status(self) -> tuple[int, str]:
+        worker = self._worker
+        if self._trouble:
+            return TrackerStatus.ERROR, self._trouble
+        if worker is None or self._image_subscription is None:
+            return TrackerStatus.INACTIVE, f"{'' if worker else 'not configured, '}not activated"
+        if worker.error:
+            return TrackerStatus.ERROR, worker.error
+        if not worker.enabled:
+            return TrackerStatus.DISABLED, "switched off by ~/enable"
+        quiet_s = time.monotonic() - self._quiet_since
+        if quiet_s > self._settings.no_images_after:
+            last = self._last_status
+            if last is not None and last.state == TrackerStatus.NO_IMAGES:
+                # As it was said first: it is published on change only.
+                return TrackerStatus.NO_IMAGES, last.message
+            return TrackerStatus.NO_IMAGES, self._silence(quiet_s)
+        return (TrackerStatus.TRACKING if worker.target_ids else TrackerStatus.IDLE), ""
+
+    def _silence(self, quiet_s: float) -> str:
+        return silence(self, self._image_topic, self._image_type, self._image_qos, quiet_s)
+
+    def _publish_status(self, state: int, text: str) -> None:
+        loaded, worker = self._loaded, self._worker
+        message = TrackerStatus(
+            state=state,
+            message=text,
+            model=loaded.tracker.entry.name if loaded else "",
+            weights_sha256=loaded.weights_sha256 if loaded else "",
+            device=str(loaded.tracker.device) if loaded else "",
+            target_ids=worker.target_ids if worker else [],
+            max_targets=self._settings.max_targets,
+        )
+        with self._status_lock:
+            if self._last_status is not None:
+                message.stamp = self._last_status.stamp
+            if message == self._last_status:
+                return
+            message.stamp = self.get_clock().now().to_msg()
+            self._last_status = message
+            self._status.publish(message)
+
+    def _publish_diagnostics(self) -> None:
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: tracker"
+        message.status.append(diagnostic_status(name, self._health()))
+        self._diagnostics.publish(message)
+
+    def _health(self) -> TrackerHealth:
+        worker, loaded = self._worker, self._loaded
+        if worker is None or loaded is None:
+            return TrackerHealth(self._lifecycle, self._trouble, last_init_error=self._last_init_error)
+        now, active = time.monotonic(), self._image_subscription is not None
+        quiet_s = now - self._quiet_since
+        silent = active and worker.enabled and quiet_s > self._settings.no_images_after
+        age_s = None
+        if self._newest_stamp_ns is not None and active:
+            age_s = (self.get_clock().now().nanoseconds - self._newest_stamp_ns) / 1e9
+        return TrackerHealth(
+            lifecycle=self._lifecycle,
+            trouble=self._trouble or worker.error,
+            silence=self._silence(quiet_s) if silent else "",
+            unheard=tuple(mismatches(self, self._image_topic, self._image_type, self._image_qos))
+            if active
+            else (),
+            enabled=worker.enabled,
+            image_rate=self._images.per_second(now),
+            track_rate=self._tracked.per_second(now),
+            image_age_s=age_s,
+            counts=worker.counts,
+            stage_ms=self._times.percentiles(50, 95),
+            targets=tuple(worker.target_ids),
+            model=loaded.tracker.entry.name,
+            device=str(loaded.tracker.device),
+            buffered=worker.buffered,
+            last_init_error=self._last_init_error,
+        )
+
+    # Requests
+
+    async def _on_init_target(
+        self, request: InitTarget.Request, response: InitTarget.Response
+    ) -> InitTarget.Response:
+        wanted = request_of(request.bbox, request.header, request.id, request.normalized)
+        try:
+            started: Started = await self._answer_to(lambda: self._active_worker.init(wanted))
+        except Exception as error:
+            response.error_code, response.message = self._refused(wanted, error)
+            response.id, response.header = request.id, request.header
+            return response
+        response.success, response.id, response.header = True, started.id, started.header
+        return response
+
+    def _on_init_box(self, box: BoundingBox2D) -> None:
+        wanted = request_of(box, id=INIT_BOX_ID)
+
+        def tell(reply: Reply[Started]) -> None:
+            error = reply.exception()
+            if error is not None:
+                self._refused(wanted, error)
+
+        self._active_worker.init(wanted).add_done_callback(tell)
+
+    def _refused(self, request: InitRequest, error: BaseException) -> tuple[int, str]:
+        if isinstance(error, InitRefusedError):
+            code, text = error.code, str(error)
+        elif isinstance(error, NotActiveError):
+            code, text = Refusal.INACTIVE, str(error)
+        else:
+            code, text = Refusal.INTERNAL, f"{type(error).__name__}: {error}"
+            self.get_logger().error("".join(traceback.format_exception(error)))
+        self._last_init_error = text
+        self.get_logger().warning(f"init of target '{request.id}' refused: {text}")
+        return code, text
+
+    async def _on_stop_target(
+        self, request: StopTarget.Request, response: StopTarget.Response
+    ) -> StopTarget.Response:
+        try:
+            response.stopped_ids = await self._answer_to(lambda: self._active_worker.drop(request.id))
+            response.success = True
+        except KeyError:
+            response.error_code = StopTarget.Response.UNKNOWN_ID
+            response.message = f"no target is called '{request.id}'"
+        except NotActiveError as error:
+            response.error_code, response.message = StopTarget.Response.INACTIVE, str(error)
+        except Exception as error:
+            response.error_code = StopTarget.Response.INTERNAL
+            response.message = f"{type(error).__name__}: {error}"
+            self.get_logger().error(traceback.format_exc())
+        return response
+
+    async def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        try:
+            await self._answer_to(lambda: self._active_worker.enable(request.data))
+            self._quiet_since = time.monotonic()
+            response.success = True
+            response.message = "tracking is on" if request.data else "tracking is off, targets are dropped"
+        except Exception as error:
+            response.message = str(error)
+        return response
+
+    def _answer_to(self, ask: Callable[[], Reply[T]]) -> Awaitable[T]:
+        """The worker's answer, waited for without holding up the executor."""
+        answer: Any = Future()
+        self._open_requests += 1
+
+        def hand_over(reply: Reply[T]) -> None:
+            error = reply.exception()
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(reply.result())
+            if self.executor is not None:
+                self.executor.wake()
+
+        async def wait() -> T:
+            try:
+                ask().add_done_callback(hand_over)
+                result: T = await answer
+                return result
+            finally:
+                self._open_requests -= 1
+
+        return wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to end; the exit status."""
+    return run_node(TrackerNode, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
