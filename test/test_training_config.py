@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from siam_tracker_ros.cli import main
 from siam_tracker_ros.models.zoo import ZOO
 from siam_tracker_ros.training.config import TrainConfigError, parse_config, read_config
 from siam_tracker_ros.training.schedule import learning_rate
@@ -77,3 +79,12 @@ def test_the_rate_warms_up_and_decays(decay):
     assert learning_rate(config, 100, 1.0) == pytest.approx(1e-4)
     middle = learning_rate(config, 100, 0.5)
     assert middle == pytest.approx(1e-3 if decay == "log" else (1e-2 + 1e-4) / 2)
+
+
+def test_several_processes_do_not_make_one_store(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(content()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", str(path)]) == 1
+    assert "--prepare-only" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 HELP = "train a model of the zoo from a configuration file"
@@ -22,11 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the frame store if need be, then train; a run whose folder holds a checkpoint goes on from it."""
     from siam_tracker_ros.training.config import read_config
+    from siam_tracker_ros.training.frame_store import FrameStoreError
     from siam_tracker_ros.training.loop import train
     from siam_tracker_ros.training.prepare import prepare_store
 
     config = read_config(args.config)
-    if args.prepare or args.prepare_only or not (Path(config.data.store) / "index.npz").is_file():
+    has_store = (Path(config.data.store) / "index.npz").is_file()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and (args.prepare or args.prepare_only or not has_store):
+        raise FrameStoreError(
+            f"several processes cannot make {config.data.store} together: run "
+            f"`siam-tracker train {args.config} --prepare-only` first, without torchrun"
+        )
+    if args.prepare or args.prepare_only or not has_store:
         summary = prepare_store(config.data)
         print(
             f"{config.data.store}: {summary.frames} frames, {summary.targets} targets ({summary.masks} with "
