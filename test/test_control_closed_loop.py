@@ -13,7 +13,8 @@ from siam_tracker_ros.control.camera_model import camera_model
 from siam_tracker_ros.control.errors import NoBearingError
 from siam_tracker_ros.control.frames import LineOfSight, PanTilt, attitude_of, wrap_angle
 from siam_tracker_ros.control.line_of_sight import angle_between, bearing_of, pointing_of
-from siam_tracker_ros.control.servo import Servo, ServoCommand, ServoConfig, TrackObservation
+from siam_tracker_ros.control.servo import Servo, ServoCommand, TrackObservation
+from siam_tracker_ros.control.servo_config import ServoConfig
 from siam_tracker_ros.control.servo_law import ServoGains
 from siam_tracker_ros.control.supervisor import ServoState, TrackState
 

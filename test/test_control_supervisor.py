@@ -11,8 +11,9 @@ import pytest
 from siam_tracker_ros.control.aim_point import MaskSummary
 from siam_tracker_ros.control.camera_model import camera_model
 from siam_tracker_ros.control.errors import LimitError, ServoFaultError
-from siam_tracker_ros.control.frames import ZERO_RATES, PanTilt
-from siam_tracker_ros.control.servo import Servo, ServoCommand, ServoConfig, TrackObservation
+from siam_tracker_ros.control.frames import ZERO_RATES, AngularRates, PanTilt
+from siam_tracker_ros.control.servo import Servo, ServoCommand, TrackObservation
+from siam_tracker_ros.control.servo_config import ServoConfig
 from siam_tracker_ros.control.supervisor import (
     Conditions,
     ServoState,
@@ -273,6 +274,71 @@ def test_the_vehicle_keeps_the_size_at_arming_or_the_range() -> None:
     ranged.servo.observe_range(ranged.t, math.nan)
     assert ranged.run(PERIOD).state == ServoState.FAULT
     assert armed().run().vehicle == ZERO_VELOCITY  # off unless configured
+
+
+def test_lost_is_believed_whatever_its_stamp_and_no_target_is_a_hold() -> None:
+    bench = armed()
+    bench.run()
+    bench.track = None
+    bench.servo.observe_track(replace(RIGHT_AND_UP, stamp=bench.t, state=TrackState.LOST))
+    command = bench.run(PERIOD)
+    assert (command.state, command.rates) == (ServoState.HOLDING, ZERO_RATES)
+    other = armed()
+    other.run()
+    other.track = None
+    other.servo.forget_target()
+    command = other.run(PERIOD)
+    assert (command.state, command.rates, command.target) == (ServoState.HOLDING, ZERO_RATES, None)
+
+
+@pytest.mark.parametrize("state", list(ServoState))
+def test_manual_rates_win_in_every_state_within_the_limits(state: ServoState) -> None:
+    bench = Bench() if state == ServoState.DISARMED else armed()
+    bench.run()
+    if state == ServoState.FAULT:
+        bench.servo.fail("something")
+    if state in (ServoState.COASTING, ServoState.HOLDING):
+        unseen = TrackState.COASTING if state == ServoState.COASTING else TrackState.LOST
+        bench.track = replace(RIGHT_AND_UP, state=unseen)
+    before = bench.run(PERIOD)
+    assert before.state == state
+    manual, limits = AngularRates(0.5, -7.0), ServoConfig().elevation
+    command = bench.servo.step(bench.t + PERIOD, manual)
+    assert command.manual
+    assert command.state == state
+    step = limits.acceleration * PERIOD
+    assert command.rates.azimuth == pytest.approx(before.rates.azimuth + step)
+    assert command.rates.elevation == pytest.approx(before.rates.elevation - step)
+    for tick in range(2, 60):
+        bench.servo.observe_joints(bench.t + tick * PERIOD, PanTilt(0.0, 0.0))
+        command = bench.servo.step(bench.t + tick * PERIOD, manual)
+    assert command.rates == pytest.approx((0.5, -limits.rate))
+    assert command.vehicle == ZERO_VELOCITY
+    at_stop = PanTilt(ServoConfig().azimuth.upper or 0.0, 0.0)
+    bench.servo.observe_joints(bench.t + 60 * PERIOD, at_stop)
+    assert bench.servo.step(bench.t + 60 * PERIOD, manual).rates.azimuth == 0.0
+    bad = bench.servo.step(bench.t + 61 * PERIOD, AngularRates(math.nan, 0.0))
+    assert (bad.rates, bad.state) == (ZERO_RATES, ServoState.FAULT)
+    assert bench.servo.step(bench.t + 62 * PERIOD).state == ServoState.FAULT
+
+
+def test_stamps_known_to_be_late_are_put_right() -> None:
+    def target_azimuth(offset: float, late: float) -> float:
+        """Estimate for a target straight ahead of a base that the gimbal pans over, images stamped `late`."""
+        servo, pan = Servo(CAMERA, ServoConfig(stamp_offset_s=offset)), 0.0
+        for tick in range(60):
+            t = tick * PERIOD
+            pan = 0.3 * t
+            servo.observe_joints(t, PanTilt(pan, 0.0))
+            exposed = t - late  # the newest image stamped by now
+            u = 320.0 + 600.0 * math.tan(0.3 * exposed)
+            servo.observe_track(replace(RIGHT_AND_UP, stamp=t, center=(u, 240.0)))
+        command = servo.step(t)
+        assert command.target is not None
+        return command.target.azimuth
+
+    assert target_azimuth(0.0, 0.1) == pytest.approx(0.03, abs=0.003)
+    assert target_azimuth(0.1, 0.1) == pytest.approx(0.0, abs=0.003)
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

@@ -7,9 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from siam_tracker_ros.control.camera_model import camera_model
 from siam_tracker_ros.control.errors import LimitError, NotFiniteError
 from siam_tracker_ros.control.frames import LineOfSight
 from siam_tracker_ros.control.limits import SlewLimits
+from siam_tracker_ros.control.servo import Servo, TrackObservation
+from siam_tracker_ros.control.servo_config import ServoConfig
+from siam_tracker_ros.control.supervisor import TrackState
 from siam_tracker_ros.control.vehicle_follow import (
     ZERO_VELOCITY,
     FollowConfig,
@@ -124,6 +128,28 @@ def test_it_comes_to_the_size_at_arming_and_to_the_centre() -> None:
     assert distance == pytest.approx(10.0, rel=0.08)
     assert abs(sight.azimuth) < 0.02
     assert velocity.forward == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.1, 0.2])
+def test_a_vehicle_with_a_fixed_camera_turns_to_the_target_without_oscillation(latency: float) -> None:
+    """Nothing but the image tells it that it turned, so the latency is inside the loop."""
+    camera = camera_model(640, 480, "plumb_bob", (), (500.0, 0, 320, 0, 500, 240, 0, 0, 1))
+    servo = Servo(camera, ServoConfig(follow=FollowConfig()))
+    servo.arm()
+    heading, errors, waiting = 0.0, [], []
+    for tick in range(300):
+        t = tick * 0.02
+        error = 0.4 - heading
+        errors.append(error)
+        servo.observe_quaternion(t, (0.0, 0.0, 0.0, 1.0))
+        if tick % 2 == 0:
+            center = (320 - 500 * math.tan(error), 240.0)
+            waiting.append(TrackObservation(t, 1, TrackState.TRACKING, 0.9, center, (50.0, 50.0)))
+        while waiting and waiting[0].stamp + latency <= t + 1e-9:
+            servo.observe_track(waiting.pop(0))
+        heading += servo.step(t).vehicle.yaw * 0.02
+    assert min(errors) > -0.04
+    assert max(map(abs, errors[200:])) < 0.03
 
 
 def test_authority_scales_and_nothing_known_is_nothing_done() -> None:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from siam_tracker_ros.control.actuator import lagged_rates, point_of_rest
-from siam_tracker_ros.control.aim_point import MaskSummary, MaskTrust, aim_point
+from siam_tracker_ros.control.aim_point import MaskSummary, aim_point
 from siam_tracker_ros.control.attitude_history import AttitudeHistory, AttitudeSample
 from siam_tracker_ros.control.camera_model import CameraModel
 from siam_tracker_ros.control.errors import (
     AttitudeError,
-    LimitError,
     NoBearingError,
     NotFiniteError,
     ServoFaultError,
-    require_not_negative,
-    require_positive,
 )
 from siam_tracker_ros.control.frames import (
     ZERO_RATES,
@@ -35,7 +32,7 @@ from siam_tracker_ros.control.frames import (
     from_pan_tilt,
 )
 from siam_tracker_ros.control.image_based import image_error
-from siam_tracker_ros.control.limits import AxisLimits
+from siam_tracker_ros.control.limits import SlewLimits, limited_rate, slewed
 from siam_tracker_ros.control.line_of_sight import (
     angle_between,
     bearing_of,
@@ -43,25 +40,23 @@ from siam_tracker_ros.control.line_of_sight import (
     pointing_error,
     pointing_of,
 )
-from siam_tracker_ros.control.servo_law import AxisState, ServoGains, axis_command
+from siam_tracker_ros.control.servo_config import ServoConfig
+from siam_tracker_ros.control.servo_law import AxisState, axis_command
 from siam_tracker_ros.control.supervisor import (
     Conditions,
     ServoState,
-    SupervisorConfig,
     TrackState,
     Verdict,
     supervise,
 )
 from siam_tracker_ros.control.target_filter import (
     Innovation,
-    TargetFilterConfig,
     TargetState,
     started,
     updated,
 )
 from siam_tracker_ros.control.vehicle_follow import (
     ZERO_VELOCITY,
-    FollowConfig,
     Separation,
     VehicleVelocity,
     follow_velocity,
@@ -69,44 +64,7 @@ from siam_tracker_ros.control.vehicle_follow import (
     separation_by_size,
 )
 
-Law = Literal["line_of_sight", "image_based"]
 _BAD_SAMPLE = (NotFiniteError, AttitudeError)
-
-
-@dataclass(frozen=True)
-class ServoConfig:
-    """Everything that can be set; angles rad, times s, signs those of a line of sight (left, up).
-
-    `actuator_lag_s` is the time constant with which the gimbal follows a rate, with its transport delay
-    added. `max_step_s` bounds the time step that limits and integral see after a late cycle.
-    `max_setpoint_lead` is how far the position set-point may run ahead of the joints. `follow`: the vehicle's
-    part, None without one; `wanted_range_m` is kept where a range is measured, the range at arming if None.
-    """
-
-    azimuth: AxisLimits = field(
-        default_factory=lambda: AxisLimits(1.0, 4.0, -math.radians(160), math.radians(160))
-    )
-    elevation: AxisLimits = field(
-        default_factory=lambda: AxisLimits(1.0, 4.0, -math.radians(80), math.radians(30))
-    )
-    gains: ServoGains = field(default_factory=ServoGains)
-    target: TargetFilterConfig = field(default_factory=TargetFilterConfig)
-    supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
-    mask: MaskTrust = field(default_factory=MaskTrust)
-    law: Law = "line_of_sight"
-    actuator_lag_s: float = 0.05
-    max_step_s: float = 0.1
-    max_setpoint_lead: float = 0.2
-    follow: FollowConfig | None = None
-    wanted_range_m: float | None = None
-
-    def __post_init__(self) -> None:
-        require_not_negative(actuator_lag_s=self.actuator_lag_s)
-        require_positive(max_step_s=self.max_step_s, max_setpoint_lead=self.max_setpoint_lead)
-        if self.wanted_range_m is not None:
-            require_positive(wanted_range_m=self.wanted_range_m)
-        if self.law not in get_args(Law):
-            raise LimitError(f"law must be one of {', '.join(get_args(Law))}, not {self.law!r}")
 
 
 @dataclass(frozen=True)
@@ -132,7 +90,7 @@ class ServoCommand(NamedTuple):
     positions, None before any attitude; `vehicle` the vehicle's speeds. For people and diagnostics: `error`,
     the angle (rad) between the optical axis and the target as predicted for now, None without a target;
     `target`, that prediction (rad, base frame); `saturated`: (azimuth, elevation) held back by a limit;
-    `track_age` (s).
+    `track_age` (s); `manual`: the rates were given by hand.
     """
 
     state: ServoState
@@ -144,6 +102,7 @@ class ServoCommand(NamedTuple):
     target: LineOfSight | None
     saturated: tuple[bool, bool]
     track_age: float | None
+    manual: bool
 
 
 class Servo:
@@ -178,7 +137,7 @@ class Servo:
         self._last_step = None
         self._setpoint = None
         self._range = None
-        self._new_target()
+        self.forget_target()
 
     def arm(self) -> None:
         """Allow motion. Raises ServoFaultError while there is a fault: disarming clears it."""
@@ -222,19 +181,30 @@ class Servo:
         else:
             self._range = (stamp, range_m)
 
+    def forget_target(self) -> None:
+        """Start over without a target, as when the tracker reports none."""
+        self._track = None
+        self._target = None
+        self._wanted_size = None
+        self._wanted_range = self.config.wanted_range_m
+        self._stop()
+
     def observe_track(self, track: TrackObservation) -> Innovation | None:
         """Take a track. Gives what the target filter made of it, None where there was nothing to measure.
 
         The box is measured only while the tracker sees the target; a prediction of the tracker is not. One
-        older than the last is left out.
+        not newer than the last is left out, unless it says LOST.
         """
         numbers = (track.stamp, track.confidence, *track.center, *track.size, *(track.mask or ()))
         if not all(map(math.isfinite, numbers)):
             self.fail(f"a track with a value that is not finite: {track}")
             return None
         if self._track is not None and track.generation != self._track.generation:
-            self._new_target()
+            self.forget_target()
+        track = replace(track, stamp=track.stamp - self.config.stamp_offset_s)
         if self._track is not None and track.stamp <= self._track.stamp:
+            if track.state == TrackState.LOST:
+                self._track = replace(self._track, state=TrackState.LOST)
             return None
         self._track = track
         if track.state in (TrackState.COASTING, TrackState.LOST):
@@ -258,8 +228,13 @@ class Servo:
         )
         return innovation
 
-    def step(self, now: float) -> ServoCommand:
-        """The command for `now`, s. Call it once a control period, whatever has or has not arrived."""
+    def step(self, now: float, manual: AngularRates | None = None) -> ServoCommand:
+        """The command for `now`, s. Call it once a control period, whatever has or has not arrived.
+
+        `manual` rates, rad/s (azimuth left, elevation up), win over everything but the limits: they go out in
+        any state, and the vehicle stands meanwhile. Without a fresh attitude the stops are not known and not
+        kept.
+        """
         if not math.isfinite(now):
             self.fail(f"the time is {now}")
             now = self._last_step if self._last_step is not None else 0.0
@@ -268,17 +243,23 @@ class Servo:
         self._actual = lagged_rates(self._actual, self._commanded, dt, self.config.actuator_lag_s)
         newest = self._attitudes.newest
         verdict = supervise(self._conditions(now, newest), self.config.supervisor)
+        if manual is not None:
+            saturated = self._move_by_hand(now, dt, newest, manual)
+            return self._output(now, newest, self._unless_failed(verdict), saturated, True)
         if verdict.authority > 0 and newest is not None and self._target is not None:
             saturated = self._move(now, dt, newest, self._target, verdict)
-            if self._fault is not None:
-                verdict = Verdict(ServoState.FAULT, 0.0, self._fault)
+            verdict = self._unless_failed(verdict)
         else:
             saturated = (False, False)
         if verdict.authority == 0:
             self._stop()
             saturated = (False, False)
         self._advance_setpoint(newest, dt)
-        return self._output(now, newest, verdict, saturated)
+        return self._output(now, newest, verdict, saturated, False)
+
+    def _unless_failed(self, verdict: Verdict) -> Verdict:
+        """`verdict`, unless there has been a fault since."""
+        return verdict if self._fault is None else Verdict(ServoState.FAULT, 0.0, self._fault)
 
     def _conditions(self, now: float, newest: AttitudeSample | None) -> Conditions:
         track, target = self._track, self._target
@@ -329,6 +310,34 @@ class Servo:
             )
         return (commands[0].saturated, commands[1].saturated)
 
+    def _move_by_hand(
+        self, now: float, dt: float, newest: AttitudeSample | None, manual: AngularRates
+    ) -> tuple[bool, bool]:
+        """One step towards rates given by hand, within the limits; returns which axes a limit held back."""
+        if not all(map(math.isfinite, manual)):
+            self.fail(f"manual rates {tuple(manual)} are not finite")
+            self._stop()
+            return (False, False)
+        before = self._commanded
+        self._stop()
+        axes = (self.config.azimuth, self.config.elevation)
+        if newest is None or now - newest.stamp > self.config.supervisor.attitude_timeout_s:
+            given = [
+                slewed(rate, previous, dt, SlewLimits(limits.rate, limits.acceleration))
+                for rate, previous, limits in zip(manual, before, axes, strict=True)
+            ]
+        else:
+            lag_s = self.config.actuator_lag_s
+            rest = point_of_rest(newest.position, self._actual, now - newest.stamp, lag_s)
+            given = [
+                limited_rate(rate, previous, position, dt, limits)
+                for rate, previous, position, limits in zip(manual, before, rest, axes, strict=True)
+            ]
+        self._commanded = AngularRates(*given)
+        self._axes = (AxisState(rate=given[0]), AxisState(rate=given[1]))
+        self._advance_setpoint(newest, dt)
+        return (given[0] != manual.azimuth, given[1] != manual.elevation)
+
     @staticmethod
     def _image_errors(target: LineOfSight, attitude: Quaternion) -> tuple[float, float] | None:
         """Image-based error; None where the target is too far off axis for it."""
@@ -355,7 +364,7 @@ class Servo:
         """Carry the position set-point along with the commanded rates; it stands where they are zero."""
         if newest is None:
             return
-        if not self._armed or self._setpoint is None:
+        if self._setpoint is None or (not self._armed and self._commanded == ZERO_RATES):
             self._setpoint = newest.position
             return
         lead = self.config.max_setpoint_lead
@@ -369,7 +378,12 @@ class Servo:
         self._setpoint = LineOfSight(*moved)
 
     def _output(
-        self, now: float, newest: AttitudeSample | None, verdict: Verdict, saturated: tuple[bool, bool]
+        self,
+        now: float,
+        newest: AttitudeSample | None,
+        verdict: Verdict,
+        saturated: tuple[bool, bool],
+        manual: bool,
     ) -> ServoCommand:
         sight = None if self._target is None else self._target.sight_at(now)
         error = None
@@ -385,6 +399,7 @@ class Servo:
             sight,
             saturated,
             None if self._track is None else now - self._track.stamp,
+            manual,
         )
 
     def _stop(self) -> None:
@@ -392,10 +407,3 @@ class Servo:
         self._axes = (AxisState(), AxisState())
         self._commanded = ZERO_RATES
         self._vehicle = ZERO_VELOCITY
-
-    def _new_target(self) -> None:
-        self._track = None
-        self._target = None
-        self._wanted_size = None
-        self._wanted_range = self.config.wanted_range_m
-        self._stop()

@@ -29,7 +29,7 @@ class ServoGains:
     and errors above `integral_zone`, rad, are not integrated: the way to a new target is no steady error.
     """
 
-    proportional: float = 6.0
+    proportional: float = 5.0
     integral: float = 0.5
     feed_forward: float = 1.0
     deadband: float = 0.001
