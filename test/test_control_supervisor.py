@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from siam_tracker_ros.control.aim_point import MaskSummary
@@ -233,6 +234,15 @@ def test_a_track_without_an_attitude_at_its_time_is_not_measured() -> None:
     assert is_zero(command)
 
 
+def test_a_clock_that_goes_back_forgets_the_target() -> None:
+    bench = armed()
+    bench.run(3.0)
+    command = bench.servo.step(1.0)
+    assert (command.state, command.rates, command.target) == (ServoState.HOLDING, ZERO_RATES, None)
+    bench.t = 1.0
+    assert bench.run().state == ServoState.ARMED
+
+
 def test_reset_forgets_the_target_and_stays_armed() -> None:
     bench = armed()
     bench.run()
@@ -320,6 +330,64 @@ def test_manual_rates_win_in_every_state_within_the_limits(state: ServoState) ->
     bad = bench.servo.step(bench.t + 61 * PERIOD, AngularRates(math.nan, 0.0))
     assert (bad.rates, bad.state) == (ZERO_RATES, ServoState.FAULT)
     assert bench.servo.step(bench.t + 62 * PERIOD).state == ServoState.FAULT
+
+
+@pytest.mark.parametrize("what", ["track", "attitude"])
+def test_one_stamp_from_the_future_holds_it_for_a_moment_only(what: str) -> None:
+    bench = armed()
+    bench.run()
+    if what == "track":
+        bench.servo.observe_track(replace(RIGHT_AND_UP, stamp=bench.t + 1e6))
+    else:
+        bench.servo.observe_joints(bench.t + 1e6, PanTilt(0.0, 0.0))
+    command = bench.run(PERIOD)
+    assert (command.state, command.rates) == (ServoState.HOLDING, ZERO_RATES)
+    assert "future" in command.reason
+    assert bench.run(0.1).state == ServoState.ARMED
+
+
+@pytest.mark.parametrize("law", ["line_of_sight", "image_based"])
+def test_whatever_is_fed_it_neither_raises_nor_passes_a_limit(law: str) -> None:
+    rng = np.random.default_rng(6)
+    config = ServoConfig(law=law, follow=FollowConfig(climb_gain=1.0))
+    servo, t = Servo(CAMERA, config), 0.0
+    servo.arm()
+    moved: set[ServoState] = set()
+
+    def value(usual: float, spread: float) -> float:
+        odd = rng.random() < 0.002
+        return float(
+            rng.choice([math.nan, math.inf, -math.inf, 1e300, -1e300]) if odd else rng.normal(usual, spread)
+        )
+
+    for _ in range(4000):
+        t += float(rng.choice([0.0, 0.01, 0.02, 0.3], p=[0.05, 0.45, 0.45, 0.05]))
+        if rng.random() < 0.9:
+            servo.observe_joints(value(t, 0.005), PanTilt(value(0, 1.0), value(0, 0.3)))
+        if rng.random() < 0.3:
+            raw = rng.normal(size=4)
+            servo.observe_quaternion(
+                value(t, 0.005), raw / np.linalg.norm(raw) if rng.random() < 0.99 else raw
+            )
+        if rng.random() < 0.6:
+            state = TrackState(int(rng.choice(5, p=[0.02, 0.7, 0.13, 0.13, 0.02])))
+            box = (value(320, 200), value(240, 150)), (abs(value(50, 20)), abs(value(50, 20)))
+            track = TrackObservation(value(t - 0.1, 0.05), 1, state, value(0.7, 0.3), *box)
+            servo.observe_track(replace(track, generation=int(rng.random() < 0.01)))
+        if rng.random() < 0.3:
+            servo.observe_range(value(t, 0.01), abs(value(8, 2)))
+        manual = AngularRates(value(0, 1), value(0, 1)) if rng.random() < 0.05 else None
+        command = servo.step(value(t, 0.0), manual)
+        assert all(map(math.isfinite, (*command.rates, *command.vehicle)))
+        assert abs(command.rates.azimuth) <= config.azimuth.rate
+        assert abs(command.rates.elevation) <= config.elevation.rate
+        if not is_zero(command):
+            moved.add(command.state)
+            assert command.manual or command.state in (ServoState.ARMED, ServoState.COASTING)
+        if command.state == ServoState.FAULT and rng.random() < 0.5:
+            servo.disarm()
+            servo.arm()
+    assert {ServoState.ARMED, ServoState.COASTING} <= moved
 
 
 def test_stamps_known_to_be_late_are_put_right() -> None:

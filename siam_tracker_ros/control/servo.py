@@ -233,16 +233,19 @@ class Servo:
 
         `manual` rates, rad/s (azimuth left, elevation up), win over everything but the limits: they go out in
         any state, and the vehicle stands meanwhile. Without a fresh attitude the stops are not known and not
-        kept.
+        kept. A time before the last one forgets everything that was observed.
         """
         if not math.isfinite(now):
             self.fail(f"the time is {now}")
             now = self._last_step if self._last_step is not None else 0.0
-        dt = 0.0 if self._last_step is None else min(max(now - self._last_step, 0.0), self.config.max_step_s)
+        if self._last_step is not None and now < self._last_step:
+            self.reset()  # a clock that goes back, as when a recording starts over
+        dt = 0.0 if self._last_step is None else min(now - self._last_step, self.config.max_step_s)
         self._last_step = now
         self._actual = lagged_rates(self._actual, self._commanded, dt, self.config.actuator_lag_s)
         newest = self._attitudes.newest
         verdict = supervise(self._conditions(now, newest), self.config.supervisor)
+        self._drop_what_is_ahead(now)
         if manual is not None:
             saturated = self._move_by_hand(now, dt, newest, manual)
             return self._output(now, newest, self._unless_failed(verdict), saturated, True)
@@ -260,6 +263,14 @@ class Servo:
     def _unless_failed(self, verdict: Verdict) -> Verdict:
         """`verdict`, unless there has been a fault since."""
         return verdict if self._fault is None else Verdict(ServoState.FAULT, 0.0, self._fault)
+
+    def _drop_what_is_ahead(self, now: float) -> None:
+        """Forget what is stamped in the future: kept, it would make everything that follows look old."""
+        latest = now + self.config.supervisor.max_ahead_s
+        if self._track is not None and self._track.stamp > latest:
+            self.forget_target()
+        if self._attitudes.newest is not None and self._attitudes.newest.stamp > latest:
+            self._attitudes.clear()
 
     def _conditions(self, now: float, newest: AttitudeSample | None) -> Conditions:
         track, target = self._track, self._target

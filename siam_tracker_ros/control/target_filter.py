@@ -22,6 +22,8 @@ from siam_tracker_ros.control.frames import AngularRates, LineOfSight, Vector, w
 
 # Azimuth loses its meaning overhead: noise there is stretched by 1 / cos(elevation), at most tenfold.
 _MIN_HORIZONTAL = 0.1
+# After so long nothing of an estimate is worth keeping, s.
+_FORGOTTEN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ def updated(
     _require_finite(sight, stamp, confidence)
     if stamp <= state.stamp:
         return state, Innovation(np.zeros(2), 0.0, False)
+    if stamp - state.stamp > _FORGOTTEN_S:
+        return started(sight, stamp, confidence, config), Innovation(np.zeros(2), 0.0, True)
     prior = predicted(state, stamp, config)
     residual = np.array(
         [wrap_angle(sight.azimuth - float(prior.mean[0])), sight.elevation - float(prior.mean[1])]
