@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from siam_tracker_ros.models.checkpoint import (
+    AmbiguousModelError,
     CheckpointError,
     fitting_entries,
     load_state,
@@ -22,7 +23,6 @@ from siam_tracker_ros.models.checkpoint import (
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.weights import WEIGHTS_ENV, find_weights, list_weights
 from siam_tracker_ros.models.zoo import ZOO
-from siam_tracker_ros.tracking.errors import AmbiguousModelError
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
 NAME = "siamrpn_mobilev2_w10"

@@ -16,12 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.siamese import SiameseNetwork
-from siam_tracker_ros.models.zoo import ZOO
+from siam_tracker_ros.models.zoo import ZOO, get_entry
 
 
 class CheckpointError(SiamTrackerError, ValueError):
     """A weight file that cannot be read or does not fit the network."""
+
+
+class AmbiguousModelError(SiamTrackerError, ValueError):
+    """Weights that fit several zoo entries, or none, and no word of which is meant."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,21 @@ def fitting_entries(state: Mapping[str, Tensor]) -> list[str]:
     return [entry.name for entry in ZOO.values() if fits_by_model[entry.model]]
 
 
+def entry_of(checkpoint: Checkpoint, model: str | None, origin: str) -> ZooEntry:
+    """The zoo entry that `checkpoint` is for: `model` if given, else what the file says or alone fits.
+
+    Raises UnknownModelError, or AmbiguousModelError where several entries fit, or none.
+    """
+    name = model or checkpoint.entry_name
+    if name is None:
+        fitting = fitting_entries(checkpoint.state)
+        if len(fitting) != 1:
+            what = f"fits {', '.join(fitting)}" if fitting else "fits no entry of the zoo"
+            raise AmbiguousModelError(f"{origin} {what}: say which model it is for")
+        name = fitting[0]
+    return get_entry(name)
+
+
 def load_state(network: SiameseNetwork, state: Mapping[str, Tensor], origin: str) -> None:
     """Load `state` into `network`, strictly; half-precision tensors are widened to the network's type.
 
@@ -176,12 +196,12 @@ def load_state(network: SiameseNetwork, state: Mapping[str, Tensor], origin: str
         value.copy_(state[key])
 
 
-def save_weights(network: SiameseNetwork, path: Path, entry_name: str) -> None:
-    """Write the weights of `network` as fp16 safetensors that name their zoo entry."""
+def save_weights(
+    network: SiameseNetwork, path: Path, entry_name: str, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write the weights of `network` as safetensors of `dtype` that name their zoo entry."""
     state = {
-        key: value.detach()
-        .to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
-        .contiguous()
+        key: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
         for key, value in network.state_dict().items()
         if not _is_counter(key)
     }

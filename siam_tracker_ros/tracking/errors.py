@@ -19,9 +19,5 @@ class MaskUnavailableError(SiamTrackerError, ValueError):
     """Masks asked of a model without a mask branch."""
 
 
-class AmbiguousModelError(SiamTrackerError, ValueError):
-    """Weights that fit several zoo entries, or none, and no word of which is meant."""
-
-
 class InconsistentModelError(SiamTrackerError, ValueError):
     """A zoo entry whose tracking constants do not belong to its network."""

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siam_tracker_ros.models.checkpoint import fitting_entries, load_state, read_checkpoint
+from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkpoint
 from siam_tracker_ros.models.config import TrackingConfig, ZooEntry
 from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template, stack_templates
 from siam_tracker_ros.models.weights import find_weights
-from siam_tracker_ros.models.zoo import get_entry, with_long_term
+from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import Box, CenterBox, checked_box, clip_to_frame
 from siam_tracker_ros.tracking.confidence import (
     TrackState,
@@ -44,7 +44,7 @@ from siam_tracker_ros.tracking.decode import (
     select,
 )
 from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_dtype
-from siam_tracker_ros.tracking.errors import AmbiguousModelError, InconsistentModelError, MaskUnavailableError
+from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, rotated_box_of
 from siam_tracker_ros.tracking.result import TrackResult
 from siam_tracker_ros.tracking.target import Target
@@ -127,14 +127,7 @@ class SiamTracker:
         resolve_device(device)
         path = find_weights(weights)
         checkpoint = read_checkpoint(path)
-        name = model or checkpoint.entry_name
-        if name is None:
-            fitting = fitting_entries(checkpoint.state)
-            if len(fitting) != 1:
-                what = f"fits {', '.join(fitting)}" if fitting else "fits no entry of the zoo"
-                raise AmbiguousModelError(f"{path} {what}: say which model it is for")
-            name = fitting[0]
-        entry = get_entry(name)
+        entry = entry_of(checkpoint, model, str(path))
         if long_term is not None:
             entry = with_long_term(entry, long_term)
         network = SiameseNetwork(entry.model).eval()
