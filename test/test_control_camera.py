@@ -17,6 +17,7 @@ from siam_tracker_ros.control.frames import (
     PanTilt,
     attitude_of,
     checked_quaternion,
+    from_pan_tilt,
     rotation_matrix,
     slerp,
     to_mavlink,
@@ -196,6 +197,7 @@ def test_line_of_sight_round_trips_at_random() -> None:
 
 def test_outward_conventions() -> None:
     rates = AngularRates(0.2, 0.1)  # to the left, and up
+    assert from_pan_tilt(PanTilt(0.2, -0.1)) == (0.2, 0.1)
     assert to_pan_tilt(rates) == (0.2, -0.1)  # about z: left; about y: positive is down
     assert to_mavlink(rates) == (0.1, -0.2)  # pitch up, yaw right
 

@@ -23,7 +23,7 @@ CAMERA = camera_model(
 )
 PERIOD = 0.02
 FRAME_EVERY = 2  # control periods: 25 images a second
-Path = Callable[[float], LineOfSight]
+Motion = Callable[[float], LineOfSight]
 
 
 def at(t: float) -> int:
@@ -39,7 +39,7 @@ def figure_of_eight(t: float, peak: float = math.radians(20), period: float = 8.
     return LineOfSight(azimuth * math.sin(turn * t), elevation * math.sin(2 * turn * t))
 
 
-def step_to(azimuth_deg: float, elevation_deg: float) -> Path:
+def step_to(azimuth_deg: float, elevation_deg: float) -> Motion:
     return lambda t: LineOfSight(math.radians(azimuth_deg), math.radians(elevation_deg))
 
 
@@ -56,7 +56,7 @@ class Rig:
     hidden: tuple[float, float] = (math.inf, math.inf)
     positions: bool = False
 
-    def run(self, path: Path, seconds: float) -> Run:
+    def run(self, motion: Motion, seconds: float) -> Run:
         rng = np.random.default_rng(self.seed)
         servo = Servo(CAMERA, self.config)
         servo.arm()
@@ -68,11 +68,11 @@ class Rig:
             attitude = attitude_of(PanTilt(joints[0], -joints[1]))
             servo.observe_joints(t, PanTilt(joints[0], -joints[1]))
             if tick % FRAME_EVERY == 0:
-                waiting.append((t + self.latency, self._track(t, path(t), attitude, rng)))
+                waiting.append((t + self.latency, self._track(t, motion(t), attitude, rng)))
             while waiting and waiting[0][0] <= t + 1e-9:
                 servo.observe_track(waiting.pop(0)[1])
             command = servo.step(t)
-            run.add(t, angle_between(path(t), pointing_of(attitude)), joints, command)
+            run.add(t, angle_between(motion(t), pointing_of(attitude)), joints, command)
             if self.positions and command.setpoint is not None:
                 wanted = (np.array(command.setpoint) - joints) / self.lag
                 joints = joints + wanted * PERIOD
@@ -170,9 +170,11 @@ def test_a_target_that_does_not_come_back_stops_the_gimbal() -> None:
 
 
 def test_a_target_beyond_the_stop_leaves_the_gimbal_at_it() -> None:
+    def swing(t: float) -> LineOfSight:
+        return LineOfSight(math.radians(15 * math.sin(t) + 15), 0.0)
+
     near = replace(ServoConfig().azimuth, upper=math.radians(20))
-    path = lambda t: LineOfSight(math.radians(15 * math.sin(t) + 15), 0.0)  # noqa: E731
-    run = Rig(ServoConfig(azimuth=near), noise=0.2).run(path, 8.0)
+    run = Rig(ServoConfig(azimuth=near), noise=0.2).run(swing, 8.0)
     azimuth = np.degrees(run.joints)[:, 0]
     assert azimuth.max() < 20.05
     assert azimuth.max() > 19.5
@@ -180,12 +182,23 @@ def test_a_target_beyond_the_stop_leaves_the_gimbal_at_it() -> None:
     assert run.rms(3.8, 6.0) < 1.0
 
 
+@pytest.mark.parametrize("elevation", [40.0, -20.0], ids=["above", "below"])
+def test_the_stops_of_elevation_are_counted_upwards(elevation: float) -> None:
+    limits = replace(ServoConfig().elevation, lower=math.radians(-10), upper=math.radians(30))
+    run = Rig(ServoConfig(elevation=limits), noise=0.2).run(
+        lambda t: LineOfSight(0.0, math.radians(elevation) * min(t / 2, 1.0)), 4.0
+    )
+    assert math.degrees(run.joints[-1][1]) == pytest.approx(30 if elevation > 0 else -10, abs=0.3)
+
+
 def test_an_error_across_the_back_is_turned_the_short_way() -> None:
+    def circle(t: float) -> LineOfSight:
+        return LineOfSight(wrap_angle(math.radians(20 * t)), 0.0)
+
     endless = replace(ServoConfig().azimuth, lower=None, upper=None)
-    path = lambda t: LineOfSight(wrap_angle(math.radians(170 * min(t / 8.5, 1) + 20 * max(t - 9, 0))), 0.0)  # noqa: E731
-    run = Rig(ServoConfig(azimuth=endless)).run(path, 12.0)
-    assert math.degrees(run.joints[-1][0]) == pytest.approx(230, abs=2)
-    assert max(run.error[at(2.0) :]) < 4.5
+    run = Rig(ServoConfig(azimuth=endless)).run(circle, 12.0)
+    assert math.degrees(run.joints[-1][0]) == pytest.approx(20 * run.t[-1], abs=2)
+    assert max(run.error[at(2.0) :]) < 2.0
 
 
 def test_a_steady_drift_of_the_gimbal_is_integrated_away() -> None:

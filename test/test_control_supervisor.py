@@ -360,7 +360,7 @@ def test_whatever_is_fed_it_neither_raises_nor_passes_a_limit(law: str) -> None:
             rng.choice([math.nan, math.inf, -math.inf, 1e300, -1e300]) if odd else rng.normal(usual, spread)
         )
 
-    for _ in range(4000):
+    for _ in range(1500):
         t += float(rng.choice([0.0, 0.01, 0.02, 0.3], p=[0.05, 0.45, 0.45, 0.05]))
         if rng.random() < 0.9:
             servo.observe_joints(value(t, 0.005), PanTilt(value(0, 1.0), value(0, 0.3)))

@@ -75,7 +75,7 @@ def test_no_limit_is_exceeded_whatever_comes_in() -> None:
         return float(rng.choice(odd)) if rng.random() < 0.1 else float(rng.normal(0, scale))
 
     previous = ZERO_VELOCITY
-    for _ in range(3000):
+    for _ in range(1500):
         sight = LineOfSight(value(2), value(1))
         separation = None if rng.random() < 0.2 else Separation(value(3), rng.choice([None, value(9)]))
         dt = abs(value(0.1))
