@@ -17,6 +17,7 @@ pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces 
 
 import torch
 from graph_tracker import (
+    DEADLINE_S,
     FRAME_NS,
     HEIGHT,
     NODE,
@@ -478,13 +479,19 @@ def test_two_trackers_end_by_signals_with_a_last_word_and_leave_nothing(domain: 
             graph.close()
 
 
-def test_wrong_parameter_type_ends_with_one_line(domain: None, capfd: pytest.CaptureFixture[str]) -> None:
-    with tracker_process("-p", "buffer_seconds:=3") as process:
-        assert process.wait(60) == 1
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("-p", "buffer_seconds:=3"), "buffer_seconds"), (("--params-file", "no_such.yaml"), "no_such.yaml")],
+)
+def test_wrong_arguments_end_with_the_reason_on_the_last_line(
+    domain: None, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    with tracker_process(*arguments) as process:
+        assert process.wait(DEADLINE_S) == 1
     error = capfd.readouterr().err.strip()
-    assert error.startswith("error:")
-    assert "buffer_seconds" in error
-    assert len(error.splitlines()) == 1
+    assert "Traceback" not in error
+    assert error.splitlines()[-1].startswith("error:")
+    assert words in error.splitlines()[-1]
 
 
 def test_unconfigured_node_ends_by_signal(domain: None) -> None:

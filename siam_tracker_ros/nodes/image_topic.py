@@ -43,6 +43,6 @@ def silence(node: Node, topic: str, type_name: str, qos: QoSProfile, seconds: fl
     variable, profile = dds_profile.profile_variable(ros_distro()), dds_profile.shipped_profile()
     return (
         f"publisher matched, no frames: {topic} has {publishers} publisher{'s' * (publishers != 1)}, but no "
-        f"image came for {seconds:.1f} s. If it is not paused: Fast DDS loses images above 512 KiB; set "
-        f"{variable}={profile} where the publisher runs"
+        f"image comes for {seconds:g} s and more. If it is not paused: Fast DDS loses images above 512 KiB; "
+        f"set {variable}={profile} where the publisher runs"
     )

@@ -43,11 +43,12 @@ def run_node(make: Callable[[], Node], argv: Sequence[str] | None = None) -> int
     before = {
         number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
     }
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         try:
+            rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
             node = make()
-        except (ParameterException, SiamTrackerError) as error:
+        # rcl's own errors, about arguments and parameter files, are RuntimeErrors.
+        except (ParameterException, SiamTrackerError, RuntimeError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             return 1
         executor = SingleThreadedExecutor()

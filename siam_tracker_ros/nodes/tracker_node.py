@@ -350,15 +350,12 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
             return TrackerStatus.DISABLED, "switched off by ~/enable"
         quiet_s = time.monotonic() - self._quiet_since
         if quiet_s > self._settings.no_images_after:
-            last = self._last_status
-            if last is not None and last.state == TrackerStatus.NO_IMAGES:
-                # As it was said first: it is published on change only.
-                return TrackerStatus.NO_IMAGES, last.message
-            return TrackerStatus.NO_IMAGES, self._silence(quiet_s)
+            return TrackerStatus.NO_IMAGES, self._silence()
         return (TrackerStatus.TRACKING if worker.target_ids else TrackerStatus.IDLE), ""
 
-    def _silence(self, quiet_s: float) -> str:
-        return silence(self, self._image_topic, self._image_type, self._image_qos, quiet_s)
+    def _silence(self) -> str:
+        seconds = self._settings.no_images_after
+        return silence(self, self._image_topic, self._image_type, self._image_qos, seconds)
 
     def _publish_status(self, state: int, text: str) -> None:
         loaded, worker = self._loaded, self._worker
@@ -400,7 +397,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         return TrackerHealth(
             lifecycle=self._lifecycle,
             trouble=self._trouble or worker.error,
-            silence=self._silence(quiet_s) if silent else "",
+            silence=self._silence() if silent else "",
             unheard=tuple(mismatches(self, self._image_topic, self._image_type, self._image_qos))
             if active
             else (),

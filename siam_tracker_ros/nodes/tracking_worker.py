@@ -153,7 +153,9 @@ class TrackingWorker:
             return len(self._buffer), self._buffer.total_bytes, self._buffer.span_s
 
     def start(self) -> None:
-        """Start the thread, enabled and with no targets."""
+        """Start the thread, enabled and with no targets. Raises NotActiveError where one still runs."""
+        if self._thread is not None:
+            raise NotActiveError("the tracker is still in its last image")
         with self._changed:
             self._stopping, self._enabled = False, True
             self._counts, self._error = Counts(), ""
