@@ -28,7 +28,9 @@ from std_srvs.srv import SetBool
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.nodes.image_conversion import compressed_to_bgr, image_to_bgr
+from siam_tracker_ros.nodes.cv_bridge_fallback import CvBridge, find_cv_bridge
+from siam_tracker_ros.nodes.detections import detection_array, vision_messages
+from siam_tracker_ros.nodes.image_conversion import UnknownEncodingError, compressed_to_bgr, image_to_bgr
 from siam_tracker_ros.nodes.image_topic import mismatches, silence
 from siam_tracker_ros.nodes.init_request import InitRefusedError, InitRequest, Refusal, request_of
 from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
@@ -93,6 +95,9 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._worker: TrackingWorker | None = None
         self._tracks: Any = None
         self._mask: Any = None
+        self._detections: Any = None
+        self._vision_messages = vision_messages()
+        self._cv_bridge = CvBridge(None)
         self._image_subscription: Any = None
         self._box_subscription: Any = None
         self._image_qos = QoSProfile(depth=1)
@@ -135,6 +140,12 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._worker = TrackingWorker(tracker, self._settings, self._convert, self)
         self._tracks = self.create_lifecycle_publisher(TrackArray, "tracks", 10)
         self._mask = self.create_lifecycle_publisher(Image, "mask", 1)
+        if self._vision_messages is not None:
+            array = self._vision_messages.Detection2DArray
+            self._detections = self.create_lifecycle_publisher(array, "detections", 10)
+        self._cv_bridge = find_cv_bridge(Image)
+        if self._cv_bridge.trouble:
+            self.get_logger().warning(self._cv_bridge.trouble)
         self.get_logger().info(f"configured: {tracker.entry.name} on {tracker.device_note}")
         self.on_change()
 
@@ -204,15 +215,15 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         if self._tracks is not None:
             # A process that ends takes with it what its readers have not fetched yet.
             self._tracks.wait_for_all_acked(_LAST_WORD)
-        for publisher in (self._tracks, self._mask):
+        for publisher in (self._tracks, self._mask, self._detections):
             if publisher is not None:
                 publisher.on_deactivate(None)
 
     def _clean_up(self) -> None:
-        for publisher in (self._tracks, self._mask):
+        for publisher in (self._tracks, self._mask, self._detections):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
-        self._tracks = self._mask = self._worker = self._loaded = None
+        self._tracks = self._mask = self._detections = self._worker = self._loaded = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -300,7 +311,12 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
     def _convert(self, message: Any) -> Frame:
         if isinstance(message, CompressedImage):
             return compressed_to_bgr(message)
-        return image_to_bgr(message, self._settings.mono16_full_scale)
+        try:
+            return image_to_bgr(message, self._settings.mono16_full_scale)
+        except UnknownEncodingError:
+            if self._cv_bridge.convert is None:
+                raise
+            return self._cv_bridge.convert(message)
 
     # What the worker tells; called from its thread
 
@@ -316,6 +332,8 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._tracks.publish(message)
         if self.masks_wanted():
             self._mask.publish(mask_image(report))
+        if self._detections is not None and self._vision_messages is not None:
+            self._detections.publish(detection_array(report, self._vision_messages))
         if not report.preprocess_ms:
             return
         self._tracked.tick(time.monotonic())
