@@ -65,6 +65,6 @@ def join_crew(device: str) -> Crew:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-        # Its threads must have ended before the interpreter does: otherwise a process may abort on its way out.
+        # Its threads must end before the interpreter does, or a process may abort on its way out.
         atexit.register(dist.destroy_process_group)
     return Crew(dist.get_rank(), size, torch.device(device))
