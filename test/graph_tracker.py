@@ -27,7 +27,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from siam_tracker_msgs.msg import BoundingBox2D, TrackArray, TrackerStatus
+from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
 
 DEADLINE_S = 60.0
@@ -159,10 +159,22 @@ class Graph:
         return stamp
 
     def track_one(self) -> TrackArray:
-        """Publish frames until one more is tracked in."""
-        before = len(self.tracks)
-        self.wait(lambda: len(self.tracks) > before, "tracks", self.publish)
+        """Publish frames until one of them is tracked in."""
+        first = self.publish()
+        self.wait(
+            lambda: self.tracks and first <= stamp_ns(self.tracks[-1].header) < first + 10**9,
+            "tracks",
+            self.publish,
+        )
         return self.tracks[-1]
+
+    def lost(self, id: str, each: Callable[[], None] | None = None) -> None:
+        """Wait until a target is reported LOST; images that were on their way may be reported after it."""
+        self.wait(
+            lambda: any(t.id == id and t.state == Track.LOST for m in self.tracks for t in m.tracks),
+            f"the end of {id}",
+            each,
+        )
 
     def init(self, box: BoundingBox2D, each: Callable[[], None] | None = None, **fields: Any) -> Any:
         """Call init_target; frames go on being published unless `each` says otherwise."""

@@ -230,9 +230,7 @@ def test_stopped_target_is_reported_lost(active: Graph) -> None:
     active.init(square(active), id="gone")
     active.track_one()
     active.stop("gone")
-    active.wait(
-        lambda: any(t.id == "gone" and t.state == Track.LOST for t in active.tracks[-1].tracks), "LOST"
-    )
+    active.lost("gone")
 
 
 def test_start_on_a_past_image_catches_up(active: Graph) -> None:
@@ -325,6 +323,18 @@ def test_masks_are_published_while_somebody_listens(active: Graph) -> None:
     active.wait(lambda: any(m.header == mask.header for m in active.tracks), "its tracks")
 
 
+def test_targets_are_drawn_while_somebody_looks(active: Graph) -> None:
+    active.init(square(active))
+    drawn: list[Image] = []
+    viewer = active.node.create_subscription(Image, "debug_image", drawn.append, 5)
+    active.wait(lambda: drawn, "an image with the target drawn in", active.publish)
+    active.node.destroy_subscription(viewer)
+    (image, *_) = drawn
+    assert (image.encoding, image.width, image.height) == ("bgr8", WIDTH, HEIGHT)
+    number = (stamp_ns(image.header) - active.offset_ns) // FRAME_NS
+    assert bytes(image.data) != scene(number).tobytes()
+
+
 # Images
 
 
@@ -363,24 +373,17 @@ def test_time_going_back_drops_targets(active: Graph) -> None:
     active.init(square(active), id="old")
     active.track_one()
     active.number, active.offset_ns = 0, active.offset_ns - 500_000_000
-    active.wait(
-        lambda: any(t.state == Track.LOST for t in active.tracks[-1].tracks) or not active.tracks[-1].tracks,
-        "the target to be dropped",
-        active.publish,
-    )
-    assert any(t.id == "old" and t.state == Track.LOST for m in active.tracks for t in m.tracks)
+    active.lost("old", active.publish)
     assert active.init(square(active), id="new").success
     assert only_track(active.track_one()).id == "new"
 
 
 def test_disabled_node_drops_targets_and_reads_no_image(active: Graph) -> None:
-    active.init(square(active))
+    active.init(square(active), id="dropped")
     active.track_one()
     assert active.enable(False).success
-    active.status(TrackerStatus.DISABLED)
-    active.wait(
-        lambda: any(t.state == Track.LOST for t in active.tracks[-1].tracks), "the target to be dropped"
-    )
+    assert list(active.status(TrackerStatus.DISABLED).target_ids) == []
+    active.lost("dropped")
     count = len(active.tracks)
     assert active.init(square(active)).error_code == Refusal.INACTIVE
     assert len(active.tracks) == count

@@ -37,7 +37,7 @@ from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
 from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
-from siam_tracker_ros.nodes.track_messages import mask_image, track_array
+from siam_tracker_ros.nodes.track_messages import debug_image, mask_image, track_array
 from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.nodes.tracking_worker import Frame, FrameReport, NotActiveError, Started, TrackingWorker
@@ -80,7 +80,7 @@ def _transition(body: Callable[[Any], None]) -> Transition:
 
 
 class TrackerNode(LifecycleNode):  # type: ignore[misc]
-    """Publishes `tracks`, `mask`, `status` and diagnostics of the targets in `image`.
+    """Publishes `tracks`, `mask`, `debug_image`, `status` and diagnostics of the targets in `image`.
 
     Services, status and diagnostics are there as long as the node, so that an inactive one says that it is;
     the network and the publishers of results from configure to cleanup; the image subscription and the
@@ -95,6 +95,8 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._worker: TrackingWorker | None = None
         self._tracks: Any = None
         self._mask: Any = None
+        self._debug_image: Any = None
+        self._debugged = 0.0
         self._detections: Any = None
         self._vision_messages = vision_messages()
         self._cv_bridge = CvBridge(None)
@@ -140,6 +142,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._worker = TrackingWorker(tracker, self._settings, self._convert, self)
         self._tracks = self.create_lifecycle_publisher(TrackArray, "tracks", 10)
         self._mask = self.create_lifecycle_publisher(Image, "mask", 1)
+        self._debug_image = self.create_lifecycle_publisher(Image, "debug_image", 1)
         if self._vision_messages is not None:
             array = self._vision_messages.Detection2DArray
             self._detections = self.create_lifecycle_publisher(array, "detections", 10)
@@ -215,18 +218,22 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         if self._tracks is not None:
             # A process that ends takes with it what its readers have not fetched yet.
             self._tracks.wait_for_all_acked(_LAST_WORD)
-        for publisher in (self._tracks, self._mask, self._detections):
-            if publisher is not None:
-                publisher.on_deactivate(None)
+        for publisher in self._result_publishers:
+            publisher.on_deactivate(None)
 
     def _clean_up(self) -> None:
-        for publisher in (self._tracks, self._mask, self._detections):
-            if publisher is not None:
-                self.destroy_lifecycle_publisher(publisher)
-        self._tracks = self._mask = self._detections = self._worker = self._loaded = None
+        for publisher in self._result_publishers:
+            self.destroy_lifecycle_publisher(publisher)
+        self._tracks = self._mask = self._debug_image = self._detections = None
+        self._worker = self._loaded = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    @property
+    def _result_publishers(self) -> list[Any]:
+        made = (self._tracks, self._mask, self._debug_image, self._detections)
+        return [publisher for publisher in made if publisher is not None]
 
     def failed(self, message: str) -> None:
         """A transition failed: say it once in the log, and keep it for status and diagnostics."""
@@ -332,6 +339,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._tracks.publish(message)
         if self.masks_wanted():
             self._mask.publish(mask_image(report))
+        self._publish_debug_image(report)
         if self._detections is not None and self._vision_messages is not None:
             self._detections.publish(detection_array(report, self._vision_messages))
         if not report.preprocess_ms:
@@ -343,6 +351,13 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
             postprocess=message.postprocess_ms,
             latency=(published_ns - report.image.received_ns) / 1e6,
         )
+
+    def _publish_debug_image(self, report: FrameReport) -> None:
+        now = time.monotonic()
+        due = self._debugged + 1.0 / self._settings.debug_image_rate
+        if now >= due and self._debug_image.get_subscription_count():
+            self._debugged = now
+            self._debug_image.publish(debug_image(report, self._convert(report.image.message)))
 
     def on_warning(self, text: str) -> None:
         """Log it."""

@@ -97,6 +97,9 @@ class TrackerParameters:
     request_timeout: float = parameter(
         2.0, "How long init_target waits for an image before it answers TIMEOUT, s.", range=(0.1, 30.0)
     )
+    debug_image_rate: float = parameter(
+        5.0, "Most images per second on the topic debug_image.", range=(0.1, 60.0)
+    )
     no_images_after: float = parameter(
         2.0, "How long no image may arrive before status and diagnostics say so, s.", range=(0.2, 60.0)
     )

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -244,6 +245,9 @@ class TrackingWorker:
         """Track in images, or let go of all targets and stop until enabled again."""
 
         def carry_out(reply: Future[None]) -> None:
+            if enabled == self._enabled:
+                reply.set_result(None)
+                return
             with self._changed:
                 self._enabled = enabled
                 self._newest = None
@@ -290,22 +294,26 @@ class TrackingWorker:
                 image, self._newest = self._newest, None
                 stopping = self._stopping
             for command in commands:
-                command()
+                self._guarded(command)
             if stopping:
                 break
-            try:
-                self._refuse_late()
-                # A command may just have disabled it.
-                if image is not None and self._enabled:
-                    self._track_in(image)
-                self._catch_up()
-            except Exception as error:
-                self._failed(error)
+            self._refuse_late()
+            # A command may just have disabled it.
+            if image is not None and self._enabled:
+                self._guarded(partial(self._track_in, image))
+            self._guarded(self._catch_up)
         self._refuse_pending(Refusal.INACTIVE, "the node was deactivated")
-        self._report_lost(self._targets.ids)
+        self._guarded(lambda: self._report_lost(self._targets.ids))
         with self._changed:
             self._buffer.clear()
             self._newest = None
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Carry out a step; whatever it raises, the thread lives, and the targets are dropped."""
+        try:
+            step()
+        except Exception as error:
+            self._failed(error)
 
     def _has_work(self) -> bool:
         return bool(self._stopping or self._commands or self._newest is not None or self._targets.behind)
@@ -487,8 +495,11 @@ class TrackingWorker:
         self._error = f"tracking failed: {error if known else f'{type(error).__name__}: {error}'}"
         detail = "" if known else f"\n{traceback.format_exc()}"
         self._warn(self._error + detail, "failed")
-        self._report_lost(self._targets.ids)
-        self._listener.on_change()
+        try:
+            self._report_lost(self._targets.ids)
+            self._listener.on_change()
+        except Exception as other:
+            self._warn(f"that could not be reported: {other}", "unreported")
 
     def _warn(self, text: str, kind: str) -> None:
         """Say it, but not the same kind of thing again and again."""
