@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
@@ -37,6 +38,7 @@ from std_msgs.msg import Header
 
 from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
+from siam_tracker_ros.nodes.image_conversion import ENCODINGS
 from siam_tracker_ros.nodes.parameter_struct import described
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 
@@ -336,6 +338,24 @@ def test_targets_are_drawn_while_somebody_looks(active: Graph) -> None:
 
 
 # Images
+
+
+def test_images_of_every_encoding_are_tracked_in(active: Graph) -> None:
+    bytes_a_pixel = {"rgba8": 4, "bgra8": 4, "rgb8": 3, "bgr8": 3, "8UC3": 3}
+    two_bytes = ("mono16", "16UC1", "yuv422", "uyvy", "yuv422_yuy2", "yuyv")
+    for encoding in ENCODINGS:
+        channels = 2 if encoding in two_bytes else bytes_a_pixel.get(encoding, 1)
+        frame = np.full((HEIGHT, WIDTH, channels), 100, np.uint8)
+
+        def publish(frame: np.ndarray = frame, encoding: str = encoding) -> None:
+            stamp = active.offset_ns + active.number * FRAME_NS
+            active.camera.publish(image_message(frame, stamp, frame_id=encoding, encoding=encoding))
+            active.number += 1
+
+        active.wait(
+            lambda e=encoding: active.tracks[-1].header.frame_id == e, f"tracks in {encoding}", publish
+        )
+        assert (active.tracks[-1].image_width, active.tracks[-1].image_height) == (WIDTH, HEIGHT)
 
 
 def test_malformed_images_are_refused_and_the_node_lives(active: Graph) -> None:
