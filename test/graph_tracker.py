@@ -73,7 +73,8 @@ def stamp_ns(header: Header) -> int:
 class Graph:
     """The tests' own node: camera, operator and listener of one tracker."""
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", process: subprocess.Popen[str] | None = None) -> None:
+        self._process = process
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
         self.node = rclpy.create_node("operator", namespace=namespace or None, context=self.context)
@@ -109,6 +110,7 @@ class Graph:
         deadline = time.monotonic() + DEADLINE_S
         while not (result := until()):
             assert time.monotonic() < deadline, f"waited in vain for {what}"
+            assert self._process is None or self._process.poll() is None, "the node has ended"
             if each is not None:
                 each()
             self._executor.spin_once(timeout_sec=0.03)

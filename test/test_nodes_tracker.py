@@ -58,8 +58,8 @@ def domain() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def shared_graph(domain: None) -> Iterator[Graph]:
     """One node process for all tests that leave it alive."""
-    with tracker_process():
-        graph = Graph()
+    with tracker_process() as process:
+        graph = Graph(process=process)
         yield graph
         graph.close()
 
