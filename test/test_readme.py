@@ -52,3 +52,11 @@ def test_every_file_and_command_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_parameters_of_the_tracker_node_are_those_declared() -> None:
+    pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
+    from siam_tracker_ros.nodes.parameter_struct import parameter_table
+    from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
+
+    assert parameter_table(TrackerParameters).strip() in README
