@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from torch import nn
 from siam_tracker_ros.training.crew import join_crew
 
 MEMBER = """
+import json
+import sys
+from pathlib import Path
 import torch
 from torch import nn
 from siam_tracker_ros.training.crew import join_crew
@@ -24,7 +28,8 @@ if crew.leads:
     half_used.grad = torch.tensor([6.0, 8.0])
 crew.average_gradients([used, half_used])
 clock = crew.of_leader(10.0 + crew.rank)
-print("member", crew.rank, used.grad.tolist(), half_used.grad.tolist(), clock, flush=True)
+said = [used.grad.tolist(), half_used.grad.tolist(), clock]
+Path(f"{sys.argv[1]}/{crew.rank}.json").write_text(json.dumps(said))
 """
 
 
@@ -47,8 +52,15 @@ def test_two_processes_average_gradients_and_follow_the_leaders_clock(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*start, str(script)], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*start, str(script), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    said = sorted(line for line in done.stdout.splitlines() if line.startswith("member"))
-    assert said == [f"member {rank} [1.5, 6.0] [3.0, 4.0] 10.0" for rank in (0, 1)]
+    # A file each: on one standard output their lines would mix.
+    for rank in (0, 1):
+        said = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert said == [[1.5, 6.0], [3.0, 4.0], 10.0]
