@@ -342,6 +342,24 @@ def test_coasting_follows_the_last_velocity_and_slows_down(monkeypatch: pytest.M
     assert target.box == stopped, "a LOST target is not predicted any more"
 
 
+def test_a_lost_target_is_not_where_something_unsure_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(instance_sizes=(383,))))
+    tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
+    script = Script(monkeypatch)
+    frame = scene(240, 320)
+    target = tracker.init(frame, (40, 80, 50, 60), stamp=0.0)
+    script.score = 0.01
+    for t in range(1, 5):
+        tracker.track(frame, [target], stamp=0.1 * t)
+    lost = target.box
+    script.score, script.offset = 0.55, 120.0
+    (unsure,) = tracker.track(frame, [target], stamp=0.5)
+    loss = entry.tracking.loss
+    assert loss.low <= unsure.confidence < loss.high
+    assert unsure.state == TrackState.COASTING
+    assert target.box == pytest.approx(lost)
+
+
 def test_a_target_found_again_elsewhere_is_not_thought_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(instance_sizes=(383,))))
     tracker = SiamTracker(entry, seeded(SMALL), device="cpu")

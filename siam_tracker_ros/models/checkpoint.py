@@ -205,4 +205,5 @@ def save_weights(
         for key, value in network.state_dict().items()
         if not _is_counter(key)
     }
-    safetensors.torch.save_file(state, path, metadata={"entry": entry_name})
+    # Written as any file is: the library's own writer would leave it readable to its owner alone.
+    path.write_bytes(safetensors.torch.save(state, metadata={"entry": entry_name}))

@@ -69,7 +69,7 @@ class LossConfig:
 
     signal: LossSignal = "confidence"
     low: float = 0.25
-    high: float = 0.6
+    high: float = 0.75
     after_s: float = 0.1
     coast_s: float = 1.0
 
@@ -78,9 +78,10 @@ class LossConfig:
 class LongTermConfig:
     """How a lost target is searched for (SiamRPN++, long-term variant).
 
-    The box stands still on frames whose signal is low. While lost, frame after frame, the search region steps
-    through `instance_sizes` (px of network input) and stays at the last, with `window_influence` in
-    place of the usual one. With `coast` the box follows its last velocity while COASTING. Without
+    While lost, frame after frame, the search region steps through `instance_sizes` (px of network input) and
+    stays at the last, with `window_influence` in place of the usual one. With `coast` the box follows its
+    last velocity while COASTING and then stands still, until the target is found; without, as in PySOT, it
+    stands still on frames whose signal is low and follows what is seen on the others. Without
     `clip_state` the box may leave the frame and only what is returned is clipped, as PySOT has it.
     """
 

@@ -265,9 +265,12 @@ class SiamTracker:
         target.stamp = stamp
 
         vx, vy = target.velocity
-        if config.long_term is not None and signal < config.loss.low:
+        long_term = config.long_term
+        # What is seen of a lost target must be as sure as finding it asks, before its box goes there.
+        tentative = long_term is not None and long_term.coast and target.condition.lost
+        if long_term is not None and (signal < config.loss.low or tentative):
             after = before
-            if config.long_term.coast and target.condition.state == TrackState.COASTING:
+            if long_term.coast and target.condition.state == TrackState.COASTING:
                 after = expected
             decay = math.exp(-dt / _COAST_TAU_S)
             target.velocity = (vx * decay, vy * decay)
@@ -286,7 +289,7 @@ class SiamTracker:
                 # The leap to where a lost target is seen again is no motion of its own.
                 target.velocity = (0.0, 0.0)
         clipped = clip_to_frame(after, frame_width, frame_height, config.min_target_size)
-        keeps_clip = config.long_term is None or config.long_term.clip_state
+        keeps_clip = long_term is None or long_term.clip_state
         target.box = clipped if keeps_clip else after
         return TrackResult(clipped.corner_box(), score, sure, target.condition.state, target.velocity)
 
