@@ -26,6 +26,7 @@ from siam_tracker_ros.tracking.errors import (
 from siam_tracker_ros.tracking.mask_paste import MaskPlace, paste_mask, rotated_box_of
 from siam_tracker_ros.tracking.result import RotatedBox
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+from siam_tracker_ros.tracking.target import Target
 
 ENTRY = ZooEntry(
     "small", SMALL, TrackingConfig(penalty_k=0.04, window_influence=0.4, lr=0.5, min_target_size=4.0)
@@ -342,25 +343,9 @@ def test_coasting_follows_the_last_velocity_and_slows_down(monkeypatch: pytest.M
     assert target.box == stopped, "a LOST target is not predicted any more"
 
 
-def test_a_lost_target_is_not_where_something_unsure_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(instance_sizes=(383,))))
-    tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
-    script = Script(monkeypatch)
-    frame = scene(240, 320)
-    target = tracker.init(frame, (40, 80, 50, 60), stamp=0.0)
-    script.score = 0.01
-    for t in range(1, 5):
-        tracker.track(frame, [target], stamp=0.1 * t)
-    lost = target.box
-    script.score, script.offset = 0.55, 120.0
-    (unsure,) = tracker.track(frame, [target], stamp=0.5)
-    loss = entry.tracking.loss
-    assert loss.low <= unsure.confidence < loss.high
-    assert unsure.state == TrackState.COASTING
-    assert target.box == pytest.approx(lost)
-
-
-def test_a_target_found_again_elsewhere_is_not_thought_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> tuple[SiamTracker, Script, Target]:
+    """A target that has been out of sight for 0.4 s."""
     entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(instance_sizes=(383,))))
     tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
     script = Script(monkeypatch)
@@ -370,8 +355,28 @@ def test_a_target_found_again_elsewhere_is_not_thought_fast(monkeypatch: pytest.
     for t in range(1, 5):
         tracker.track(frame, [target], stamp=0.1 * t)
     assert target.condition.lost
+    return tracker, script, target
+
+
+def test_a_lost_target_is_not_where_something_unsure_is_seen(
+    lost: tuple[SiamTracker, Script, Target],
+) -> None:
+    tracker, script, target = lost
+    before = target.box
+    script.score, script.offset = 0.55, 120.0
+    (unsure,) = tracker.track(scene(240, 320), [target], stamp=0.5)
+    loss = tracker.entry.tracking.loss
+    assert loss.low <= unsure.confidence < loss.high
+    assert unsure.state == TrackState.COASTING
+    assert target.box == pytest.approx(before)
+
+
+def test_a_target_found_again_elsewhere_is_not_thought_fast(
+    lost: tuple[SiamTracker, Script, Target],
+) -> None:
+    tracker, script, target = lost
     script.score, script.offset = 0.99, 80.0
-    (found,) = tracker.track(frame, [target], stamp=0.5)
+    (found,) = tracker.track(scene(240, 320), [target], stamp=0.5)
     assert found.state == TrackState.TRACKING
     assert found.box.x > 60
     assert found.velocity == (0.0, 0.0)
