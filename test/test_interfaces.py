@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from siam_tracker_ros.control import supervisor as control_supervisor
+from siam_tracker_ros.tracking import confidence as tracking_confidence
+
 PACKAGE = Path(__file__).resolve().parent.parent / "siam_tracker_msgs"
 FILES = sorted([*PACKAGE.glob("msg/*.msg"), *PACKAGE.glob("srv/*.srv")])
 CONSTANT = re.compile(r"uint8 ([A-Z][A-Z0-9_]*)=(\d+)  +# \S.*")
@@ -57,3 +60,12 @@ def test_built_interfaces_are_those_of_the_files(file: Path) -> None:
         for line in part:
             if constant := CONSTANT.fullmatch(line):
                 assert getattr(cls, constant[1]) == int(constant[2])
+
+
+def test_states_are_the_same_in_messages_tracker_and_servo() -> None:
+    """The servo's are a copy, as `control` stands alone."""
+    track = pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: no interfaces here").Track
+    for copy in (tracking_confidence.TrackState, control_supervisor.TrackState):
+        assert {state.name: int(state) for state in copy} == {
+            name: getattr(track, name) for name in ("ACQUIRING", "TRACKING", "UNCERTAIN", "COASTING", "LOST")
+        }

@@ -12,6 +12,7 @@ from siam_tracker_ros.models.checkpoint import save_weights
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.weights import sha256_of
 from siam_tracker_ros.models.zoo import ZOO
+from siam_tracker_ros.nodes.load_tracker import WeightsHashError, checked_digest
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
 NAME = "siamrpn_mobilev2_w10"
@@ -81,6 +82,18 @@ def test_verify_names_a_wrong_hash_and_a_damaged_file(tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     assert f"{whole}: its SHA-256 is not the one of the manifest" in out
     assert f"{cut}: {cut} is not a readable safetensors file" in out
+
+
+def test_the_node_holds_a_file_to_the_manifest_too(tmp_path: Path) -> None:
+    path = tmp_path / "listed.safetensors"
+    path.write_bytes(b"any bytes")
+    assert checked_digest(path) == sha256_of(path)
+    manifest = "weights: [{{name: listed, entry: {}, file: listed.safetensors, sha256: {}}}]\n"
+    (tmp_path / "zoo.yaml").write_text(manifest.format(NAME, sha256_of(path)))
+    assert checked_digest(path) == sha256_of(path)
+    (tmp_path / "zoo.yaml").write_text(manifest.format(NAME, "f" * 64))
+    with pytest.raises(WeightsHashError, match=r"zoo\.yaml says ffff"):
+        checked_digest(path)
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

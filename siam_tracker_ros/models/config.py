@@ -128,7 +128,6 @@ class TrackingConfig:
     context_amount: float = 0.5
     min_target_size: float = 10.0
     mask_threshold: float = 0.3
-    mask_output_size: int = 127
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     long_term: LongTermConfig | None = None

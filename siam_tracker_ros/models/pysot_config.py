@@ -110,7 +110,6 @@ def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
         context_amount=track.get("CONTEXT_AMOUNT", 0.5),
         # The key is misspelt in PySOT itself.
         mask_threshold=track.get("MASK_THERSHOLD", 0.3),
-        mask_output_size=track.get("MASK_OUTPUT_SIZE", 127),
         anchors=AnchorConfig(
             stride=anchor.get("STRIDE", 8),
             ratios=tuple(anchor.get("RATIOS", AnchorConfig.ratios)),

@@ -41,7 +41,8 @@ def detection_array(report: FrameReport, messages: ModuleType) -> Any:
             place.theta = float(rotated.theta)
             detection.bbox.size_x, detection.bbox.size_y = float(rotated.width), float(rotated.height)
         else:
-            place.position.x, place.position.y = float(box.x + box.w / 2), float(box.y + box.h / 2)
+            centred = box.center_box()
+            place.position.x, place.position.y = float(centred.cx), float(centred.cy)
             detection.bbox.size_x, detection.bbox.size_y = float(box.w), float(box.h)
         scored = messages.ObjectHypothesisWithPose()
         scored.hypothesis.class_id, scored.hypothesis.score = CLASS_ID, float(result.confidence)

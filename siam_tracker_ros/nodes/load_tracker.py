@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-import yaml
 
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.models.weights import find_weights
+from siam_tracker_ros.models.weights import find_weights, read_manifest, sha256_of
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.tracking.device import Precision, resolve_device
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
@@ -56,9 +54,9 @@ def checked_digest(path: Path, expected: str = "") -> str:
     """SHA-256 of a weight file, hex digits.
 
     It must be `expected`, or, without that, the one listed in the zoo.yaml beside the file, if it is. Raises
-    WeightsHashError.
+    WeightsHashError, or CheckpointError where the zoo.yaml is not one.
     """
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_of(path)
     wanted, by = (expected.strip().lower(), "weights_sha256") if expected else (_listed(path), "zoo.yaml")
     if wanted and wanted != digest:
         raise WeightsHashError(
@@ -68,11 +66,8 @@ def checked_digest(path: Path, expected: str = "") -> str:
 
 
 def _listed(path: Path) -> str:
-    catalogue = path.parent / "zoo.yaml"
-    if not catalogue.is_file():
-        return ""
-    listed: Any = yaml.safe_load(catalogue.read_text(encoding="utf-8")) or {}
-    return next((str(one["sha256"]) for one in listed.get("weights", ()) if one["file"] == path.name), "")
+    released = read_manifest(path.parent).get(path.name)
+    return released.sha256 if released is not None else ""
 
 
 def warm_up(tracker: SiamTracker) -> None:

@@ -65,9 +65,10 @@ def track_message(report: TargetReport, mask_encoding: str) -> Track:
 
 def box_message(box: Box) -> BoundingBox2D:
     """An axis-aligned box by its centre, px; the tracker's boxes lie half their size around it."""
+    centred = box.center_box()
     return BoundingBox2D(
-        center_x=float(box.x + box.w / 2),
-        center_y=float(box.y + box.h / 2),
+        center_x=float(centred.cx),
+        center_y=float(centred.cy),
         size_x=float(box.w),
         size_y=float(box.h),
     )

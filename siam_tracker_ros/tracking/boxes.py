@@ -25,6 +25,10 @@ class Box(NamedTuple):
     w: float
     h: float
 
+    def center_box(self) -> CenterBox:
+        """The same box by its centre."""
+        return CenterBox(self.x + self.w / 2, self.y + self.h / 2, self.w, self.h)
+
 
 class CenterBox(NamedTuple):
     """Axis-aligned box: centre, width and height, px."""

@@ -18,7 +18,7 @@ from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template, stack_templates
 from siam_tracker_ros.models.weights import find_weights
 from siam_tracker_ros.models.zoo import with_long_term
-from siam_tracker_ros.tracking.boxes import Box, CenterBox, checked_box, clip_to_frame
+from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
 from siam_tracker_ros.tracking.confidence import (
     TrackState,
     confidence,
@@ -58,9 +58,13 @@ _COAST_TAU_S = 0.5
 
 @dataclass(frozen=True)
 class _Search:
-    """Where one target is searched for in one frame; `scale` is network px per frame px."""
+    """Where one target, which was at `box`, is searched for in one frame.
+
+    `scale` is network px per frame px.
+    """
 
     target: Target
+    box: CenterBox
     lost: bool
     instance_size: int
     window_influence: float
@@ -74,15 +78,15 @@ class _Search:
 
 
 def _plan_search(target: Target, config: TrackingConfig) -> _Search:
-    instance_size, influence = config.instance_size, config.window_influence
-    lost = target.condition.lost and config.long_term is not None
-    if lost and config.long_term is not None:
-        sizes = config.long_term.instance_sizes
-        instance_size = sizes[min(target.lost_frames, len(sizes) - 1)]
-        influence = config.long_term.window_influence
-    exemplar = exemplar_side(target.box.w, target.box.h, config.context_amount)
-    window = centred_window(target.box, exemplar * (instance_size / config.exemplar_size))
-    return _Search(target, lost, instance_size, influence, config.exemplar_size / exemplar, window)
+    box, instance_size, influence = target.box, config.instance_size, config.window_influence
+    wide = config.long_term if target.condition.lost else None
+    if wide is not None:
+        instance_size = wide.instance_sizes[min(target.lost_frames, len(wide.instance_sizes) - 1)]
+        influence = wide.window_influence
+    exemplar = exemplar_side(box.w, box.h, config.context_amount)
+    window = centred_window(box, exemplar * (instance_size / config.exemplar_size))
+    scale = config.exemplar_size / exemplar
+    return _Search(target, box, wide is not None, instance_size, influence, scale, window)
 
 
 class SiamTracker:
@@ -195,16 +199,15 @@ class SiamTracker:
                 f"{self.entry.name}: a search region of {instance_size} px gives {cls.shape[-1]} response "
                 f"cells a side, but its instance, exemplar and base size say {grid.score_size}"
             )
-        sizes = [(s.target.box.w * s.scale, s.target.box.h * s.scale) for s in group]
+        sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
         size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
         selections = read_selections(select(cls, loc, grid, size, config.penalty_k, influence))
-        before = [s.target.box for s in group]
         results = [
             self._advance(s, selection, frame.shape[1], frame.shape[0], stamp)
             for s, selection in zip(group, selections, strict=True)
         ]
         if masks:
-            results = self._with_masks(frame, group, before, selections, results, template, features)
+            results = self._with_masks(frame, group, selections, results, template, features)
         return results
 
     def _crop(
@@ -243,7 +246,7 @@ class SiamTracker:
         dt = NOMINAL_FRAME_S
         if stamp is not None and target.stamp is not None and stamp > target.stamp:
             dt = stamp - target.stamp
-        before = target.box
+        before = search.box
         expected = before._replace(
             cx=before.cx + target.velocity[0] * dt, cy=before.cy + target.velocity[1] * dt
         )
@@ -297,7 +300,6 @@ class SiamTracker:
         self,
         frame: Frame,
         group: list[_Search],
-        before: list[CenterBox],
         selections: list[Selection],
         results: list[TrackResult],
         template: Template,
@@ -313,7 +315,7 @@ class SiamTracker:
         masked = []
         for index, (search, result) in enumerate(zip(group, results, strict=True)):
             place = place_of_mask(
-                before[index],
+                search.box,
                 search.window.side,
                 search.instance_size,
                 rows[index],
@@ -321,7 +323,6 @@ class SiamTracker:
                 config,
             )
             mask = paste_mask(probabilities[index], place, width, height, config.mask_threshold)
-            box: Box = result.box
-            fallback = CenterBox(box.x + box.w / 2, box.y + box.h / 2, box.w, box.h)
-            masked.append(replace(result, mask=mask, rotated_box=rotated_box_of(mask, fallback)))
+            rotated_box = rotated_box_of(mask, result.box.center_box())
+            masked.append(replace(result, mask=mask, rotated_box=rotated_box))
         return masked
