@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +33,21 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A ROS domain of this test run's own, on this machine only, for this process and those it starts."""
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain that no other test has now, on this machine only, for this process and those it starts."""
     pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
-    domain = 1 + os.getpid() % 100
+    # Above 101 the ports may be those the system gives out.
+    for step in range(100):
+        domain = 1 + (os.getpid() + step) % 100
+        lock = (Path(tempfile.gettempdir()) / f"siam_tracker_test_domain_{domain}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            lock.close()
+    else:
+        pytest.fail("every ROS domain from 1 to 100 is taken by another test")
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    return domain
+    with lock:
+        yield domain
