@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future as Reply
-from functools import wraps
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +17,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
@@ -41,9 +40,9 @@ from siam_tracker_ros.nodes.track_messages import debug_image, mask_image, track
 from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.nodes.tracking_worker import Frame, FrameReport, NotActiveError, Started, TrackingWorker
+from siam_tracker_ros.nodes.transitions import answer_impossible_transitions, lifecycle_state, transition
 
 T = TypeVar("T")
-Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
 INIT_BOX_ID = "init_box"
 """Name of the target that boxes on the topic of the same name start, and start over."""
@@ -54,29 +53,6 @@ _RELIABILITY = {
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
     "reliable": ReliabilityPolicy.RELIABLE,
 }
-
-
-def _transition(body: Callable[[Any], None]) -> Transition:
-    """A transition that succeeds unless `body` raises: then one line says why, and the state stays as it was.
-
-    rclpy swallows what a transition raises.
-    """
-
-    @wraps(body)
-    def callback(node: TrackerNode, state: LifecycleState) -> TransitionCallbackReturn:
-        name = body.__name__.removeprefix("on_")
-        try:
-            body(node)
-        except SiamTrackerError as error:
-            node.failed(f"{name} failed: {error}")
-            return TransitionCallbackReturn.FAILURE
-        except Exception as error:
-            node.failed(f"{name} failed: {type(error).__name__}: {error}")
-            node.get_logger().debug(traceback.format_exc())
-            return TransitionCallbackReturn.FAILURE
-        return TransitionCallbackReturn.SUCCESS
-
-    return callback
 
 
 class TrackerNode(LifecycleNode):  # type: ignore[misc]
@@ -127,12 +103,12 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._watch = self.create_timer(0.2, self.on_change, clock=steady)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
-        self._answer_impossible_transitions()
+        answer_impossible_transitions(self)
         self.on_change()
 
     # Transitions
 
-    @_transition
+    @transition
     def on_configure(self) -> None:
         """Read the parameters, load and warm up the network, make the publishers. All or nothing."""
         self._trouble = ""
@@ -152,7 +128,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self.get_logger().info(f"configured: {tracker.entry.name} on {tracker.device_note}")
         self.on_change()
 
-    @_transition
+    @transition
     def on_activate(self) -> None:
         """Start the worker, then listen for images and boxes."""
         self._trouble = ""
@@ -170,26 +146,26 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._box_subscription = self.create_subscription(BoundingBox2D, "init_box", self._on_init_box, 1)
         self.on_change()
 
-    @_transition
+    @transition
     def on_deactivate(self) -> None:
         """Stop listening, then the worker: its targets are published LOST. The network stays."""
         self._deactivate()
         self.on_change()
 
-    @_transition
+    @transition
     def on_cleanup(self) -> None:
         """Let go of the network, the device's memory and the publishers of results."""
         self._clean_up()
         self.on_change()
 
-    @_transition
+    @transition
     def on_shutdown(self) -> None:
         """From any state: what deactivate and cleanup do."""
         self._deactivate()
         self._clean_up()
         self.on_change()
 
-    @_transition
+    @transition
     def on_error(self) -> None:
         """Back to unconfigured, with nothing half open."""
         self._deactivate()
@@ -239,37 +215,18 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         """A transition failed: say it once in the log, and keep it for status and diagnostics."""
         self._trouble = message
         self.get_logger().error(message)
-        if self._lifecycle == "activating":
+        state = lifecycle_state(self)
+        if state == "activating":
             self._deactivate()
-        elif self._lifecycle == "configuring":
+        elif state == "configuring":
             self._clean_up()
         self.on_change()
-
-    @property
-    def _lifecycle(self) -> str:
-        return str(self._state_machine.current_state[1])
 
     @property
     def _active_worker(self) -> TrackingWorker:
         if self._worker is None:
             raise NotActiveError("the node is not configured: configure and activate it first")
         return self._worker
-
-    def _answer_impossible_transitions(self) -> None:
-        """Refuse what does not start in the present state: rclpy raises, and leaves the caller waiting."""
-        service = self._service_change_state
-        change_state = service.callback
-
-        def answer(request: Any, response: Any) -> Any:
-            try:
-                return change_state(request, response)
-            except Exception as error:
-                asked = request.transition.label or request.transition.id
-                self.get_logger().warning(f"transition {asked} refused while {self._lifecycle}: {error}")
-                response.success = False
-                return response
-
-        service.callback = answer
 
     # Parameters
 
@@ -280,7 +237,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
             checked(TrackerParameters, mine)
             for name in mine:
                 reason = known[name].fixed_because
-                if reason and self._lifecycle != "unconfigured":
+                if reason and lifecycle_state(self) != "unconfigured":
                     raise ParameterValueError(
                         f"{name} can be changed while unconfigured only, as {reason}: clean up the node first"
                     )
@@ -420,7 +377,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
     def _health(self) -> TrackerHealth:
         worker, loaded = self._worker, self._loaded
         if worker is None or loaded is None:
-            return TrackerHealth(self._lifecycle, self._trouble, last_init_error=self._last_init_error)
+            return TrackerHealth(lifecycle_state(self), self._trouble, last_init_error=self._last_init_error)
         now, active = time.monotonic(), self._image_subscription is not None
         quiet_s = now - self._quiet_since
         silent = active and worker.enabled and quiet_s > self._settings.no_images_after
@@ -428,7 +385,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         if self._newest_stamp_ns is not None and active:
             age_s = (self.get_clock().now().nanoseconds - self._newest_stamp_ns) / 1e9
         return TrackerHealth(
-            lifecycle=self._lifecycle,
+            lifecycle=lifecycle_state(self),
             trouble=self._trouble or worker.error,
             silence=self._silence() if silent else "",
             unheard=tuple(mismatches(self, self._image_topic, self._image_type, self._image_qos))
