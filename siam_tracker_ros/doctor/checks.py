@@ -203,7 +203,8 @@ def check_cv_bridge(machine: Machine) -> Finding:
 def check_message_filters(machine: Machine) -> Finding:
     failure = machine.outcomes["message_filters"].failure
     if failure:
-        return Finding("message_filters", "note", f"not usable, the package's own is used: {failure}")
+        own = "the package's own is used (nodes/message_filters_fallback.py)"
+        return Finding("message_filters", "note", f"not usable, {own}: {failure}")
     return Finding("message_filters", "ok", "imports")
 
 
