@@ -14,7 +14,6 @@ from test_networks import SMALL, seeded
 from siam_tracker_ros.models.config import LongTermConfig, LossConfig, TrackingConfig, ZooEntry
 from siam_tracker_ros.tracking import siam_tracker
 from siam_tracker_ros.tracking.boxes import Box, CenterBox, box_iou
-from siam_tracker_ros.tracking.confidence import TrackState
 from siam_tracker_ros.tracking.crop import Window, crop_window, sample_windows
 from siam_tracker_ros.tracking.errors import (
     DeviceUnavailableError,
@@ -23,9 +22,11 @@ from siam_tracker_ros.tracking.errors import (
     InvalidFrameError,
     MaskUnavailableError,
 )
-from siam_tracker_ros.tracking.mask_paste import MaskPlace, paste_mask, rotated_box_of
+from siam_tracker_ros.tracking.mask_box import box_of_mask
+from siam_tracker_ros.tracking.mask_paste import MaskPlace, paste_mask
 from siam_tracker_ros.tracking.result import RotatedBox
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+from siam_tracker_ros.tracking.state import TrackState
 from siam_tracker_ros.tracking.target import Target
 
 ENTRY = ZooEntry(
@@ -420,7 +421,7 @@ def test_mask_is_pasted_where_it_belongs() -> None:
     rows, cols = np.nonzero(mask.to_frame())
     assert (cols.min(), cols.max()) == pytest.approx((164, 291), abs=2)
     assert (rows.min(), rows.max()) == pytest.approx((130, 225), abs=2)
-    box = rotated_box_of(mask, CenterBox(0, 0, 1, 1))
+    box = box_of_mask(mask, "min_area", CenterBox(0, 0, 1, 1))
     assert (box.center_x, box.center_y) == pytest.approx((227.5, 177.5), abs=2)
     assert sorted((box.width, box.height)) == pytest.approx([95, 127], abs=2)
 
@@ -430,7 +431,7 @@ def test_mask_beyond_the_frame_is_cut(place: tuple[float, float, float]) -> None
     mask = paste_mask(np.ones((127, 127), np.float32), MaskPlace(*place), 640, 480, 0.5)
     assert mask.to_frame().shape == (480, 640)
     fallback = CenterBox(5, 6, 7, 8)
-    box = rotated_box_of(mask, fallback)
+    box = box_of_mask(mask, "min_area", fallback)
     if place[0] > 640:
         assert box == RotatedBox(5, 6, 7, 8, 0.0)
 
@@ -442,7 +443,7 @@ def test_rotated_box_has_its_angle() -> None:
         (127, 127),
     )
     mask = paste_mask(probability, MaskPlace(0.0, 0.0, 127.0), 200, 200, 0.5)
-    box = rotated_box_of(mask, CenterBox(0, 0, 1, 1))
+    box = box_of_mask(mask, "min_area", CenterBox(0, 0, 1, 1))
     longest = (
         box.corners()[1] - box.corners()[0] if box.width > box.height else box.corners()[2] - box.corners()[1]
     )

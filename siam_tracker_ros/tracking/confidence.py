@@ -9,23 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
 
 from siam_tracker_ros.models.config import ConfidenceConfig, LossConfig
 from siam_tracker_ros.tracking.boxes import CenterBox
 from siam_tracker_ros.tracking.decode import Selection
+from siam_tracker_ros.tracking.state import TrackState
 
 _LOGIT_LIMIT = 8.0
-
-
-class TrackState(IntEnum):
-    """Where a target stands; the values are those of `siam_tracker_msgs/Track`."""
-
-    ACQUIRING = 0
-    TRACKING = 1
-    UNCERTAIN = 2
-    COASTING = 3
-    LOST = 4
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siam_tracker_ros.tracking.boxes import Box
-from siam_tracker_ros.tracking.confidence import TrackState
+from siam_tracker_ros.tracking.state import TrackState
 
 __all__ = ["RotatedBox", "TargetMask", "TrackResult", "TrackState"]
 

@@ -19,12 +19,7 @@ from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Temp
 from siam_tracker_ros.models.weights import find_weights
 from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
-from siam_tracker_ros.tracking.confidence import (
-    TrackState,
-    confidence,
-    gather_evidence,
-    next_condition,
-)
+from siam_tracker_ros.tracking.confidence import confidence, gather_evidence, next_condition
 from siam_tracker_ros.tracking.crop import (
     Frame,
     Window,
@@ -47,6 +42,7 @@ from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_
 from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, rotated_box_of
 from siam_tracker_ros.tracking.result import TrackResult
+from siam_tracker_ros.tracking.state import TrackState
 from siam_tracker_ros.tracking.target import Target
 
 # Time between frames where the caller gives no stamps, s.
