@@ -32,7 +32,7 @@ def test_every_field_and_constant_is_explained(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_number_has_its_unit(file: Path) -> None:
-    unit = re.compile(r"px|rad|ms|s and ns|0\.\.1|count|\+1|one of the values above")
+    unit = re.compile(r"px|rad|ms|m/s|\bs,|s and ns|0\.\.1|count|\+1|one of the values above")
     for line in (line for part in parts(file) for line in part):
         field = FIELD.fullmatch(line)
         if field and NUMBER.fullmatch(field[1]):
