@@ -481,6 +481,7 @@ def test_two_trackers_end_by_signals_with_a_last_word_and_leave_nothing(domain: 
             assert graph.change_state("configure")
             assert graph.change_state("activate")
             assert graph.init(square(graph), id=name).success
+            graph.track_one()
         for name, graph in graphs.items():
             assert {track.id for message in graph.tracks for track in message.tracks} == {name}
         ours = shared_memory("self")

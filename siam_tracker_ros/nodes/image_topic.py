@@ -1,27 +1,59 @@
-"""Why images may not arrive on a topic: who publishes there, with what type and quality of service."""
+"""The topic that images are read from, and why none may arrive on it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from sensor_msgs.msg import CompressedImage, Image
 
 from siam_tracker_ros import dds_profile
+from siam_tracker_ros.nodes.image_parameters import ImageParameters
 from siam_tracker_ros.ros_distro import ros_distro
 
+_RELIABILITY = {
+    "best_effort": ReliabilityPolicy.BEST_EFFORT,
+    "reliable": ReliabilityPolicy.RELIABLE,
+}
 
-def mismatches(node: Node, topic: str, type_name: str, qos: QoSProfile) -> list[str]:
-    """One line for each publisher of `topic` that a subscription of this type and quality cannot hear."""
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """Where a node reads images: the topic's name in full, the message type and the quality of service."""
+
+    name: str
+    type: Any
+    qos: QoSProfile
+
+    @property
+    def type_name(self) -> str:
+        """The type as the graph names it."""
+        return f"sensor_msgs/msg/{self.type.__name__}"
+
+
+def image_topic(node: Node, parameters: ImageParameters) -> ImageTopic:
+    """The topic `image` as remapped; compressed ones come beside it, where image_transport has them."""
+    base = node.resolve_topic_name("image")
+    qos = QoSProfile(depth=parameters.image_depth, reliability=_RELIABILITY[parameters.image_reliability])
+    if parameters.image_transport == "compressed":
+        return ImageTopic(f"{base}/compressed", CompressedImage, qos)
+    return ImageTopic(base, Image, qos)
+
+
+def mismatches(node: Node, topic: ImageTopic) -> list[str]:
+    """One line for each publisher of the topic that a subscription to it cannot hear."""
     lines = []
-    for publisher in node.get_publishers_info_by_topic(topic):
+    for publisher in node.get_publishers_info_by_topic(topic.name):
         who = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-        if publisher.topic_type != type_name:
-            lines.append(f"{who} publishes {publisher.topic_type} on {topic}, {type_name} is read")
+        if publisher.topic_type != topic.type_name:
+            lines.append(f"{who} publishes {publisher.topic_type} on {topic.name}, {topic.type_name} is read")
             continue
-        compatibility, reason = qos_check_compatible(publisher.qos_profile, qos)
+        compatibility, reason = qos_check_compatible(publisher.qos_profile, topic.qos)
         if compatibility == QoSCompatibility.ERROR:
-            lines.append(f"{who} publishes {topic} with incompatible QoS: {_words(publisher, qos, reason)}")
+            words = _words(publisher, topic.qos, reason)
+            lines.append(f"{who} publishes {topic.name} with incompatible QoS: {words}")
     return lines
 
 
@@ -32,17 +64,17 @@ def _words(publisher: Any, qos: QoSProfile, reason: str) -> str:
     return " ".join(reason.split())
 
 
-def silence(node: Node, topic: str, type_name: str, qos: QoSProfile, seconds: float) -> str:
-    """What to do where no image has arrived on `topic` for `seconds`, in one line."""
-    wrong = mismatches(node, topic, type_name, qos)
+def silence(node: Node, topic: ImageTopic, seconds: float) -> str:
+    """What to do where no image has arrived on the topic for `seconds`, in one line."""
+    wrong = mismatches(node, topic)
     if wrong:
         return f"no image: {'; '.join(wrong)}"
-    publishers = node.count_publishers(topic)
+    publishers = node.count_publishers(topic.name)
     if not publishers:
-        return f"no image: nobody publishes {topic}; start the camera, or remap the topic image"
+        return f"no image: nobody publishes {topic.name}; start the camera, or remap the topic image"
     variable, profile = dds_profile.profile_variable(ros_distro()), dds_profile.shipped_profile()
     return (
-        f"publisher matched, no frames: {topic} has {publishers} publisher{'s' * (publishers != 1)}, but no "
-        f"image comes for {seconds:g} s and more. If it is not paused: Fast DDS loses images above 512 KiB; "
-        f"set {variable}={profile} where the publisher runs"
+        f"publisher matched, no frames: {topic.name} has {publishers} publisher{'s' * (publishers != 1)}, "
+        f"but no image comes for {seconds:g} s and more. If it is not paused: Fast DDS loses images above "
+        f"512 KiB; set {variable}={profile} where the publisher runs"
     )

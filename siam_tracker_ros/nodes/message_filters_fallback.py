@@ -1,7 +1,7 @@
 """What message_filters has and this package uses, for where message_filters is not installed.
 
-The same names, arguments and behaviour as in ROS 2's message_filters, so that either can be put in the other's
-place; the same tests run against both. `find_message_filters` gives the one to use.
+The same names, arguments and behaviour as in ROS 2's message_filters, so that either can stand in for the
+other; the same tests run against both. `find_message_filters` gives the one to use.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image, RegionOfInterest
 from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray
 from siam_tracker_msgs.msg import TargetMask as TargetMaskMessage
 from siam_tracker_ros.footage.annotate import draw_results
+from siam_tracker_ros.nodes.image_messages import image_message
 from siam_tracker_ros.nodes.live_targets import TargetReport
 from siam_tracker_ros.nodes.tracking_worker import Counts, FrameReport
 from siam_tracker_ros.tracking.boxes import Box
@@ -116,21 +117,10 @@ def mask_image(report: FrameReport) -> Image:
         if mask is not None:
             height, width = mask.crop.shape
             union[mask.y : mask.y + height, mask.x : mask.x + width][mask.crop] = 255
-    return _image(report, "mono8", union)
+    return image_message(report.image.message.header, "mono8", union)
 
 
 def debug_image(report: FrameReport, frame: NDArray[np.uint8]) -> Image:
     """`frame` [H, W, 3] BGR, the image of `report`, with the targets drawn in."""
     results = {target.id: target.result for target in report.targets}
-    return _image(report, "bgr8", draw_results(frame, results))
-
-
-def _image(report: FrameReport, encoding: str, pixels: NDArray[np.uint8]) -> Image:
-    return Image(
-        header=report.image.message.header,
-        height=report.height,
-        width=report.width,
-        encoding=encoding,
-        step=pixels[0].nbytes,
-        data=array("B", pixels.tobytes()),
-    )
+    return image_message(report.image.message.header, "bgr8", draw_results(frame, results))

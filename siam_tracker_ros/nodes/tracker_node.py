@@ -19,18 +19,17 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.nodes.cv_bridge_fallback import CvBridge, find_cv_bridge
 from siam_tracker_ros.nodes.detections import detection_array, vision_messages
-from siam_tracker_ros.nodes.image_conversion import UnknownEncodingError, compressed_to_bgr, image_to_bgr
-from siam_tracker_ros.nodes.image_topic import mismatches, silence
+from siam_tracker_ros.nodes.frame_converter import FrameConverter
+from siam_tracker_ros.nodes.image_topic import image_topic, mismatches, silence
 from siam_tracker_ros.nodes.init_request import InitRefusedError, InitRequest, Refusal, request_of
 from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
 from siam_tracker_ros.nodes.node_process import run_node
@@ -49,10 +48,6 @@ INIT_BOX_ID = "init_box"
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # How long readers have to fetch the last message.
 _LAST_WORD = Duration(seconds=1)
-_RELIABILITY = {
-    "best_effort": ReliabilityPolicy.BEST_EFFORT,
-    "reliable": ReliabilityPolicy.RELIABLE,
-}
 
 
 class TrackerNode(LifecycleNode):  # type: ignore[misc]
@@ -75,10 +70,10 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._debugged = 0.0
         self._detections: Any = None
         self._vision_messages = vision_messages()
-        self._cv_bridge = CvBridge(None)
+        self._converter = FrameConverter()
         self._image_subscription: Any = None
         self._box_subscription: Any = None
-        self._image_qos = QoSProfile(depth=1)
+        self._image_topic = image_topic(self, self._settings)
         self._trouble = ""
         self._last_init_error = ""
         self._last_status: TrackerStatus | None = None
@@ -122,9 +117,8 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         if self._vision_messages is not None:
             array = self._vision_messages.Detection2DArray
             self._detections = self.create_lifecycle_publisher(array, "detections", 10)
-        self._cv_bridge = find_cv_bridge(Image)
-        if self._cv_bridge.trouble:
-            self.get_logger().warning(self._cv_bridge.trouble)
+        if self._converter.trouble:
+            self.get_logger().warning(self._converter.trouble)
         self.get_logger().info(f"configured: {tracker.entry.name} on {tracker.device_note}")
         self.on_change()
 
@@ -136,13 +130,9 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._images, self._tracked, self._times = RollingRate(), RollingRate(), RollingTimes()
         self._quiet_since = time.monotonic()
         self._active_worker.start()
-        compressed = self._settings.image_transport == "compressed"
-        self._image_qos = QoSProfile(
-            depth=self._settings.image_depth, reliability=_RELIABILITY[self._settings.image_reliability]
-        )
-        self._image_subscription = self.create_subscription(
-            CompressedImage if compressed else Image, self._image_topic, self._on_image, self._image_qos
-        )
+        topic = image_topic(self, self._settings)
+        self._image_topic = topic
+        self._image_subscription = self.create_subscription(topic.type, topic.name, self._on_image, topic.qos)
         self._box_subscription = self.create_subscription(BoundingBox2D, "init_box", self._on_init_box, 1)
         self.on_change()
 
@@ -253,17 +243,6 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
 
     # Images
 
-    @property
-    def _image_topic(self) -> str:
-        """As image_transport names it: the base topic, as remapped, and the transport after it."""
-        base = self.resolve_topic_name("image")
-        return f"{base}/compressed" if self._settings.image_transport == "compressed" else base
-
-    @property
-    def _image_type(self) -> str:
-        compressed = self._settings.image_transport == "compressed"
-        return f"sensor_msgs/msg/{'CompressedImage' if compressed else 'Image'}"
-
     def _on_image(self, message: Any) -> None:
         now = time.monotonic()
         self._images.tick(now)
@@ -273,14 +252,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._active_worker.offer(message, self.get_clock().now().nanoseconds)
 
     def _convert(self, message: Any) -> Frame:
-        if isinstance(message, CompressedImage):
-            return compressed_to_bgr(message)
-        try:
-            return image_to_bgr(message, self._settings.mono16_full_scale)
-        except UnknownEncodingError:
-            if self._cv_bridge.convert is None:
-                raise
-            return self._cv_bridge.convert(message)
+        return self._converter(message, self._settings.mono16_full_scale)
 
     # What the worker tells; called from its thread
 
@@ -344,8 +316,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         return (TrackerStatus.TRACKING if worker.target_ids else TrackerStatus.IDLE), ""
 
     def _silence(self) -> str:
-        seconds = self._settings.no_images_after
-        return silence(self, self._image_topic, self._image_type, self._image_qos, seconds)
+        return silence(self, self._image_topic, self._settings.no_images_after)
 
     def _publish_status(self, state: int, text: str) -> None:
         loaded, worker = self._loaded, self._worker
@@ -388,9 +359,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
             lifecycle=lifecycle_state(self),
             trouble=self._trouble or worker.error,
             silence=self._silence() if silent else "",
-            unheard=tuple(mismatches(self, self._image_topic, self._image_type, self._image_qos))
-            if active
-            else (),
+            unheard=tuple(mismatches(self, self._image_topic)) if active else (),
             enabled=worker.enabled,
             image_rate=self._images.per_second(now),
             track_rate=self._tracked.per_second(now),

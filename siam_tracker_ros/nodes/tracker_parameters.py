@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from siam_tracker_ros.nodes.image_parameters import image_reliability, image_transport, mono16_full_scale
 from siam_tracker_ros.nodes.parameter_struct import parameter
 
 _LOADED = "the network is loaded and warmed up on configure"
@@ -47,20 +48,8 @@ class TrackerParameters:
         choices=("auto", "on", "off"),
         fixed_because=_LOADED,
     )
-    image_transport: str = parameter(
-        "raw",
-        "What arrives on the topic image: raw (sensor_msgs/Image) or compressed "
-        "(sensor_msgs/CompressedImage, JPEG or PNG).",
-        choices=("raw", "compressed"),
-        fixed_because=_SUBSCRIBED,
-    )
-    image_reliability: str = parameter(
-        "best_effort",
-        "Quality of service of the image subscription. best_effort matches every publisher; reliable only "
-        "reliable ones.",
-        choices=("best_effort", "reliable"),
-        fixed_because=_SUBSCRIBED,
-    )
+    image_transport: str = image_transport(_SUBSCRIBED)
+    image_reliability: str = image_reliability(_SUBSCRIBED)
     image_depth: int = parameter(
         1,
         "Images the middleware keeps until they are read. Only the newest is tracked in; more help the "
@@ -68,9 +57,7 @@ class TrackerParameters:
         range=(1, 100),
         fixed_because=_SUBSCRIBED,
     )
-    mono16_full_scale: int = parameter(
-        65535, "Value of 16-bit images that becomes white (4095 for a 12-bit camera).", range=(1, 65535)
-    )
+    mono16_full_scale: int = mono16_full_scale()
     max_targets: int = parameter(8, "Targets tracked at once, count.", range=(1, 64))
     min_box_px: float = parameter(
         4.0, "Smallest width and height of a box to start on, px.", range=(1.0, 1000.0)

@@ -1,0 +1,38 @@
+"""Pixels as image messages.
+
+`data` is given an `array.array`: rclpy takes it as it is, and goes through anything else by the byte.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+
+
+def image_message(header: Any, encoding: str, pixels: NDArray[np.uint8]) -> Image:
+    """`pixels` [H, W] or [H, W, C] as a message in an encoding of 8 bits a channel."""
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=pixels[0].nbytes,
+        data=array("B", pixels.tobytes()),
+    )
+
+
+def jpeg_message(header: Any, frame: NDArray[np.uint8], quality: int) -> CompressedImage:
+    """`frame` [H, W, 3] BGR as JPEG of a quality from 1 to 100."""
+    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return CompressedImage(
+        header=header,
+        # As image_transport writes it.
+        format="bgr8; jpeg compressed bgr8",
+        data=array("B", data.tobytes()),
+    )
