@@ -8,9 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-BackboneKind = Literal["resnet18", "resnet34", "resnet50", "mobilenetv2", "alexnet", "alexnetlegacy"]
-HeadKind = Literal["depthwise", "up_channel", "multi_level"]
+BackboneKind = Literal[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "mobilenetv2",
+    "alexnet",
+    "alexnetlegacy",
+    "alexnetv1",
+    "alexnetv2",
+    "alexnetv3",
+    "cir_resnet22",
+    "cir_resnet22w",
+    "cir_incep22",
+    "cir_next22",
+]
+HeadKind = Literal["depthwise", "up_channel", "multi_level", "similarity", "correlation"]
 LossSignal = Literal["score", "confidence"]
+BoxCenter = Literal["px", "edge"]
+Ties = Literal["up", "even"]
+BoxSource = Literal["regression", "mask"]
+BoxFit = Literal["min_max", "min_area", "optimised"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +36,14 @@ class MaskConfig:
     """The mask branch of SiamMask (Wang et al., CVPR 2019, section 3).
 
     `refine_layers` are the three backbone layers, stride 2, 4 and 8, that the refinement merges, with
-    their channel counts; `level` is the index, among the levels the RPN sees, of the features that the
-    mask is correlated on. `coarse_size` is the side of the mask read directly from one response vector
-    (63 in the paper); None leaves that layer out, as refinement does not use it.
+    their channel counts; None for both leaves refinement out, and the mask is the coarse one. `level` is
+    the index, among the levels the RPN sees, of the features that the mask is correlated on.
+    `coarse_size` is the side of the mask read directly from one response vector (63 in the paper); None
+    leaves that layer out, as refinement does not use it.
     """
 
-    refine_layers: tuple[int, int, int]
-    refine_channels: tuple[int, int, int]
+    refine_layers: tuple[int, int, int] | None
+    refine_channels: tuple[int, int, int] | None
     level: int = 0
     hidden: int = 256
     coarse_size: int | None = 63
@@ -37,7 +56,12 @@ class ModelConfig:
     `rpn_layers` are the backbone layers whose features are compared, `rpn_channels` the channels each is
     adjusted to by the neck (None: no neck, features used as they come). `multi_level` heads aggregate one
     depthwise RPN per level (SiamRPN++, Li et al., CVPR 2019, section 3.3), with learned weights where
-    `weighted`.
+    `weighted`. A `similarity` head scores cells alone, with one anchor and no regression (SiamMask's
+    two-branch variant).
+
+    An `up_channel` head correlates `head_channels` channels (None: as many as it is given), and is `logistic`
+    where it gives one logit an anchor in place of two. A `correlation` head gives one response map, the
+    plain correlation times `correlation_scale` (SiamFC, Bertinetto et al., ECCVW 2016).
     """
 
     backbone: BackboneKind
@@ -48,6 +72,14 @@ class ModelConfig:
     weighted: bool = False
     anchor_num: int = 5
     mask: MaskConfig | None = None
+    head_channels: int | None = None
+    logistic: bool = False
+    correlation_scale: float = 1.0
+
+    @property
+    def gives_response_map(self) -> bool:
+        """Whether the network gives one response map per search region, and no boxes at anchors."""
+        return self.head == "correlation"
 
 
 @dataclass(frozen=True)
@@ -57,6 +89,60 @@ class AnchorConfig:
     stride: int = 8
     ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)
     scales: tuple[float, ...] = (8.0,)
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """How boxes and crops lie on whole px, where published trackers differ. The defaults are PySOT's.
+
+    A box x, y, w, h has its centre at x + (w - 1) / 2 ("px": that of the px it covers) or at x + w / 2
+    ("edge"); `first_center` says which for the box that a target is taken from, `result_center` for those
+    that are returned. `side_ties` and `corner_ties` say where the side of a crop and its first px go when
+    they lie halfway between two whole numbers. The first px is (side + 1) / 2 before the centre, or
+    (side - 1) / 2 where `symmetric`. With `round_fill` the frame's mean colour is rounded, else truncated.
+    """
+
+    first_center: BoxCenter = "px"
+    result_center: BoxCenter = "edge"
+    side_ties: Ties = "even"
+    corner_ties: Ties = "up"
+    symmetric: bool = False
+    round_fill: bool = False
+
+
+@dataclass(frozen=True)
+class PyramidConfig:
+    """How a response map is searched for place and scale (SiamFC, Bertinetto et al., ECCVW 2016, section 3).
+
+    The search region is seen at `count` scales, `step` apart; the maximum of every scale but the middle one
+    is multiplied by `penalty`. The map of the best scale has `stride` px of the search region per cell and is
+    up-sampled `response_up` times.
+
+    `nested`: one crop at the largest scale is resized once and the smaller ones are cut from it; else every
+    scale is cropped from the frame. `scaled_shift`: a shift in the map counts at the chosen scale, else at
+    the middle one. `centered`: no shift is the middle of the up-sampled map, (n - 1) / 2, else its sample
+    n / 2. `whole_exemplar`: the search region is derived from the exemplar's side in whole px. The region's
+    side stays within `side_limits` times the first one.
+    """
+
+    count: int = 3
+    step: float = 1.0375
+    penalty: float = 0.9745
+    response_up: float = 16.0
+    stride: float = 8.0
+    nested: bool = False
+    scaled_shift: bool = True
+    centered: bool = True
+    whole_exemplar: bool = False
+    side_limits: tuple[float, float] = (0.2, 5.0)
+
+
+@dataclass(frozen=True)
+class SmallTargetConfig:
+    """A search region of `instance_size` px if a target first covers less than `area_share` of the frame."""
+
+    area_share: float = 0.004
+    instance_size: int = 287
 
 
 @dataclass(frozen=True)
@@ -114,20 +200,34 @@ class ConfidenceConfig:
 class TrackingConfig:
     """Constants of tracking, named as in the papers and in PySOT; sizes in px of network input.
 
-    `context_amount` widens the box before it is cropped, `penalty_k` punishes change of scale and
-    ratio, `window_influence` weighs the cosine window, `lr` damps change of size (SiamRPN, section 4.3).
-    `min_target_size` is the least width and height a target shrinks to, in px of the frame.
+    `context_amount` widens the box before it is cropped, `window_influence` weighs the cosine window, `lr`
+    damps change of size, `penalty_k` punishes change of scale and ratio (SiamRPN, section 4.3).
+    `min_target_size` is the least width and height a target shrinks to, in px of the frame. Without
+    `clip_state` the box may leave the frame and only what is returned is clipped. With a `pyramid` the
+    network gives response maps and size is searched for: `penalty_k`, `base_size` and `anchors` say nothing.
+
+    `mask_threshold` cuts the mask, `mask_border` is the value it is interpolated with beyond its border;
+    `box_fit` is how a box is fitted to it (SiamMask, section 3.3): the axis-aligned one, the rotated one of
+    least area, or the rotated one that trades pixels left out against background taken in. `box_source`
+    says where the tracked box comes from: the regression, or the mask, whose axis-aligned box it then is.
     """
 
-    penalty_k: float
     window_influence: float
     lr: float
+    penalty_k: float = 0.0
     exemplar_size: int = 127
     instance_size: int = 255
     base_size: int = 8
     context_amount: float = 0.5
     min_target_size: float = 10.0
+    clip_state: bool = True
+    crop: CropRule = field(default_factory=CropRule)
+    pyramid: PyramidConfig | None = None
+    small_target: SmallTargetConfig | None = None
     mask_threshold: float = 0.3
+    mask_border: float = 0.0
+    box_fit: BoxFit = "min_area"
+    box_source: BoxSource = "regression"
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     long_term: LongTermConfig | None = None

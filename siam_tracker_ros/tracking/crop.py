@@ -1,8 +1,8 @@
 """Exemplar and search-region crops: a square around the target, resized, the frame's mean beyond its border.
 
-SiamFC (Bertinetto et al., ECCVW 2016, section 3.2). Positions and roundings are PySOT's. The same crop exists
-twice: `crop_window` with OpenCV for frames in host memory, `sample_windows` in torch for frames on a
-device; they agree to one grey level.
+SiamFC (Bertinetto et al., ECCVW 2016, section 3.2). Positions and roundings follow a `CropRule`. The same
+crop exists twice: `crop_window` with OpenCV for frames in host memory, `sample_windows` in torch for frames
+on a device; they agree to one grey level.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from siam_tracker_ros.models.config import CropRule, Ties
 from siam_tracker_ros.tracking.boxes import CenterBox
 from siam_tracker_ros.tracking.errors import InvalidFrameError
 
 Frame = NDArray[np.uint8]
 
+
+PYSOT_RULE = CropRule()
 
 # Above this side a window that leaves the frame is sampled point by point: padding it would take memory
 # that grows with the window (1.7 GB for a target that fills an 8K frame).
@@ -55,12 +58,13 @@ def checked_frame(frame: object) -> Frame:
     return frame
 
 
-def channel_mean(frame: Frame) -> tuple[int, int, int]:
-    """Mean of each channel, truncated to whole grey levels: what the crop holds beyond the frame."""
+def channel_mean(frame: Frame, rule: CropRule = PYSOT_RULE) -> tuple[int, int, int]:
+    """Mean of each channel in whole grey levels: what the crop holds beyond the frame."""
+    whole = round if rule.round_fill else int
     mean = cv2.mean(frame)
     if frame.ndim == 2 or frame.shape[2] == 1:
-        return (int(mean[0]),) * 3
-    return int(mean[0]), int(mean[1]), int(mean[2])
+        return (whole(mean[0]),) * 3
+    return whole(mean[0]), whole(mean[1]), whole(mean[2])
 
 
 def exemplar_side(width: float, height: float, context_amount: float) -> float:
@@ -69,11 +73,22 @@ def exemplar_side(width: float, height: float, context_amount: float) -> float:
     return math.sqrt((width + context) * (height + context))
 
 
-def centred_window(target: CenterBox, side: float) -> Window:
-    """Square of `side` px (rounded half to even) around the centre of `target`."""
-    whole = max(round(side), 1)
-    half = (whole + 1) / 2
-    return Window(math.floor(target.cx - half + 0.5), math.floor(target.cy - half + 0.5), whole)
+def _whole(value: float, ties: Ties) -> int:
+    return round(value) if ties == "even" else math.floor(value + 0.5)
+
+
+def whole_side(side: float, rule: CropRule = PYSOT_RULE) -> int:
+    """The side of a crop in whole px, at least one."""
+    return max(_whole(side, rule.side_ties), 1)
+
+
+def centred_window(target: CenterBox, side: float, rule: CropRule = PYSOT_RULE) -> Window:
+    """Square of `side` px, rounded, around the centre of `target`."""
+    whole = whole_side(side, rule)
+    before = (whole - 1) / 2 if rule.symmetric else (whole + 1) / 2
+    return Window(
+        _whole(target.cx - before, rule.corner_ties), _whole(target.cy - before, rule.corner_ties), whole
+    )
 
 
 def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, int]) -> Frame:
