@@ -11,12 +11,12 @@ import pytest
 from training_footage import TARGET_BGR, draw_sequence, drawn_data
 
 from siam_tracker_ros.footage.sequence_folder import SequenceFolderError
-from siam_tracker_ros.training.config import DataSource
 from siam_tracker_ros.training.datasets.annotation import DatasetError
 from siam_tracker_ros.training.datasets.coco import read_coco
 from siam_tracker_ros.training.datasets.sequence_folder import read_sequence_folder
-from siam_tracker_ros.training.frame_store import FrameStore, FrameStoreError, build_frame_store
-from siam_tracker_ros.training.prepare import prepare_store
+from siam_tracker_ros.training.frame_store import FrameStore, build_frame_store
+from siam_tracker_ros.training.prepare import open_store, prepare_store
+from siam_tracker_ros.training.target_store import StoreError
 
 
 def test_frames_boxes_masks_and_tracks_come_back(tmp_path):
@@ -67,17 +67,17 @@ def test_what_cannot_be_used_is_counted_and_named_and_not_fatal(tmp_path):
 
 def test_a_store_with_nothing_in_it_is_an_error(tmp_path):
     config = drawn_data(tmp_path)
-    with pytest.raises(FrameStoreError, match="no usable target"):
+    with pytest.raises(StoreError, match="no usable target"):
         prepare_store(replace(config, min_target_side=1000.0))
 
 
 def test_no_store_or_half_a_store_is_an_error(tmp_path):
-    with pytest.raises(FrameStoreError, match="no complete frame store"):
+    with pytest.raises(StoreError, match="no complete frame store"):
         FrameStore(tmp_path)
     prepare_store(drawn_data(tmp_path))
     frames = tmp_path / "store" / "frames.bin"
     frames.write_bytes(frames.read_bytes()[:-100])
-    with pytest.raises(FrameStoreError, match="cut short"):
+    with pytest.raises(StoreError, match="cut short"):
         FrameStore(tmp_path / "store")
 
 
@@ -87,10 +87,24 @@ def test_readers_say_what_is_wrong_with_a_dataset(tmp_path):
     (tmp_path / "wrong.json").write_text("[1, 2]")
     with pytest.raises(DatasetError, match=r"wrong\.json is not a COCO"):
         list(read_coco(tmp_path / "wrong.json", tmp_path))
-    draw_sequence(tmp_path / "sequences" / "one", 0, frames=2)
-    (tmp_path / "sequences" / "one" / "groundtruth.txt").write_text("1,2,3,4\n1,2,x,4\n")
-    config = replace(
-        drawn_data(tmp_path / "more"), sources=(DataSource("sequence_folder", str(tmp_path / "sequences")),)
-    )
-    with pytest.raises(SequenceFolderError, match=r"groundtruth\.txt:2"):
-        prepare_store(config)
+
+
+def test_a_broken_sequence_or_annotation_is_named_and_left_out(tmp_path):
+    config = drawn_data(tmp_path)
+    (tmp_path / "sequences" / "first" / "groundtruth.txt").write_text("1,2,3,4\n1,2,x,4\n")
+    coco = tmp_path / "stills" / "instances.json"
+    content = json.loads(coco.read_text())
+    content["annotations"][1]["bbox"] = [1, 2, 3]
+    coco.write_text(json.dumps(content))
+    summary = prepare_store(config)
+    assert set(summary.skipped) == {"first", "instances.json annotation 1"}
+    assert "groundtruth.txt:2" in summary.skipped["first"]
+    assert summary.tracks == 4
+
+
+def test_a_store_made_from_other_settings_is_not_taken(tmp_path):
+    config = drawn_data(tmp_path)
+    prepare_store(config)
+    assert len(open_store(replace(config, held_out_sequences=()))) == 21
+    with pytest.raises(StoreError, match="made from other data settings"):
+        open_store(replace(config, min_target_side=20.0))

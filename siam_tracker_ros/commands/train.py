@@ -15,26 +15,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prepare",
         action="store_true",
-        help="make the frame store anew, even if there is one",
+        help="make the store of frames or crops anew, even if there is one (unfinished crops: go on)",
     )
-    parser.add_argument("--prepare-only", action="store_true", help="make the frame store and stop")
+    parser.add_argument("--prepare-only", action="store_true", help="make the store and stop")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the frame store if need be, then train; a run whose folder holds a checkpoint goes on from it."""
+    """Make the store if need be, then train; a run whose folder holds a checkpoint goes on from it."""
     from siam_tracker_ros.training.config import read_config
-    from siam_tracker_ros.training.frame_store import FrameStoreError
     from siam_tracker_ros.training.loop import train
-    from siam_tracker_ros.training.prepare import prepare_store
+    from siam_tracker_ros.training.prepare import has_store, prepare_store
+    from siam_tracker_ros.training.target_store import StoreError
 
     config = read_config(args.config)
-    has_store = (Path(config.data.store) / "index.npz").is_file()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and (args.prepare or args.prepare_only or not has_store):
-        raise FrameStoreError(
+    prepares = args.prepare or args.prepare_only or not has_store(config.data)
+    if prepares and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise StoreError(
             f"several processes cannot make {config.data.store} together: run "
             f"`siam-tracker train {args.config} --prepare-only` first, without torchrun"
         )
-    if args.prepare or args.prepare_only or not has_store:
+    if prepares:
         summary = prepare_store(config.data)
         print(
             f"{config.data.store}: {summary.frames} frames, {summary.targets} targets ({summary.masks} with "

@@ -63,12 +63,17 @@ def read_sequence(folder: Path) -> LabelledSequence:
     )
 
 
+def sequence_folders(folder: Path) -> list[Path]:
+    """Folders of the sequences under `folder`, by name. Raises SequenceFolderError where there is none."""
+    found = sorted(path.parent for path in folder.glob("*/groundtruth.txt"))
+    if not found:
+        raise SequenceFolderError(f"no sequence (NAME/groundtruth.txt) in {folder}")
+    return found
+
+
 def read_sequences(folder: Path) -> list[LabelledSequence]:
     """Every sequence under `folder`, by name.
 
     Raises SequenceFolderError where there is none, or as `read_sequence` does.
     """
-    found = sorted(path.parent for path in folder.glob("*/groundtruth.txt"))
-    if not found:
-        raise SequenceFolderError(f"no sequence (NAME/groundtruth.txt) in {folder}")
-    return [read_sequence(path) for path in found]
+    return [read_sequence(path) for path in sequence_folders(folder)]

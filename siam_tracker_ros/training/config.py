@@ -21,27 +21,52 @@ class TrainConfigError(SiamTrackerError, ValueError):
     """A training configuration with a key or value that is not understood."""
 
 
+Layout = Literal[
+    "coco",
+    "davis",
+    "got10k",
+    "imagenet_det",
+    "imagenet_vid",
+    "lasot",
+    "sequence_folder",
+    "trackingnet",
+    "youtube_vos",
+]
+
+
 @dataclass(frozen=True)
 class DataSource:
     """One dataset: its layout and where it lies (relative paths: from the folder the command is run in).
 
     `sequence_folder`: NAME/img, NAME/groundtruth.txt, NAME/mask. `coco`: `path` is the JSON file,
-    `images` the folder.
+    `images` the folder. The others: `path` is the folder as the dataset is published, with ImageSets
+    (`davis`), train/list.txt (`got10k`), Annotations and Data (`imagenet_vid`, `imagenet_det`), the classes
+    and training_set.txt (`lasot`), TRAIN_0 and so on (`trackingnet`), train/meta.json (`youtube_vos`);
+    `split` names another part than that for training, as its reader describes. Of sequences every
+    `every`-th frame.
     """
 
-    layout: Literal["sequence_folder", "coco"]
+    layout: Layout
     path: str
     images: str = ""
+    split: str | None = None
+    every: int = 1
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Footage, the store it is decoded into, and what of it is held out of training."""
+    """Footage, the store it is decoded into, and what of it is held out of training.
+
+    The store's `format`: `frames`, scaled to `max_side` px, as bytes (fastest, a gigabyte for 2,000 frames),
+    or `crops` of each target as JPEG in one LMDB (for the large sets). `threads` decode.
+    """
 
     sources: tuple[DataSource, ...]
     store: str
+    format: Literal["frames", "crops"] = "frames"
     max_side: int = 512
     min_target_side: float = 8.0
+    threads: int = 1
     held_out_sequences: tuple[str, ...] = ()
     held_out_stills: float = 0.05
 

@@ -25,12 +25,13 @@ from siam_tracker_ros.models.zoo import get_entry
 from siam_tracker_ros.training.config import AugmentationConfig, PairConfig, RunConfig, TrainConfig
 from siam_tracker_ros.training.crew import Crew, join_crew
 from siam_tracker_ros.training.ema import WeightAverage
-from siam_tracker_ros.training.frame_store import FrameStore
 from siam_tracker_ros.training.imagenet_backbone import imagenet_backbone_state
 from siam_tracker_ros.training.pairs import Split, split_tracks
+from siam_tracker_ros.training.prepare import open_store
 from siam_tracker_ros.training.samples import PairSamples
 from siam_tracker_ros.training.schedule import learning_rate
 from siam_tracker_ros.training.step import Backbone, Batch, FrozenBackbone, Respond, batch_losses, respond
+from siam_tracker_ros.training.target_store import TargetStore
 from siam_tracker_ros.training.validation import Validation, validate
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def sample_batches(samples: PairSamples, config: TrainConfig, first_step: int, c
 
 
 def validation_batches(
-    store: FrameStore, held_out: Split, config: TrainConfig, entry: ZooEntry
+    store: TargetStore, held_out: Split, config: TrainConfig, entry: ZooEntry
 ) -> list[Batch]:
     """The held-out pairs, the same every time: shifted and scaled as in training, colours as they are."""
     plain = dataclasses.replace(
@@ -181,7 +182,7 @@ def train(config: TrainConfig) -> Path:
         torch.set_num_threads(run.threads)
     crew = join_crew(run.device)
     device = crew.device
-    store = FrameStore(Path(config.data.store))
+    store = open_store(config.data)
     training, held_out = split_tracks(store, config.data)
     samples = PairSamples(store, training, config, entry.tracking, config.seed)
     checks: list[Batch] = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.training.config import DataConfig, PairConfig
-from siam_tracker_ros.training.frame_store import FrameStore
+from siam_tracker_ros.training.target_store import TargetStore
 
 
 class NoPairsError(SiamTrackerError, ValueError):
@@ -42,7 +42,7 @@ def _is_held_out(group: str, is_still: bool, config: DataConfig) -> bool:
     return (zlib.crc32(group.encode()) % 10_000) < config.held_out_stills * 10_000
 
 
-def split_tracks(store: FrameStore, config: DataConfig) -> tuple[Split, Split]:
+def split_tracks(store: TargetStore, config: DataConfig) -> tuple[Split, Split]:
     """(training, held-out) tracks of a store.
 
     Raises NoPairsError where a name in `held_out_sequences` is no sequence of the store, or nothing is left
@@ -67,13 +67,13 @@ def split_tracks(store: FrameStore, config: DataConfig) -> tuple[Split, Split]:
     return splits[0], splits[1]
 
 
-def _target_anywhere(store: FrameStore, split: Split, config: PairConfig, rng: np.random.Generator) -> int:
+def _target_anywhere(store: TargetStore, split: Split, config: PairConfig, rng: np.random.Generator) -> int:
     from_sequences = len(split.sequences) and (not len(split.stills) or rng.random() < config.sequence_share)
     track = int(rng.choice(split.sequences if from_sequences else split.stills))
     return int(rng.choice(store.targets_of(track)))
 
 
-def draw_pair(store: FrameStore, split: Split, config: PairConfig, rng: np.random.Generator) -> Pair:
+def draw_pair(store: TargetStore, split: Split, config: PairConfig, rng: np.random.Generator) -> Pair:
     """A pair of `split`: same target within the frame range, same still twice, or a negative pair."""
     exemplar = _target_anywhere(store, split, config, rng)
     group = store.track_groups[store.track_of(exemplar)]

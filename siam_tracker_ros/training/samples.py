@@ -18,7 +18,6 @@ from siam_tracker_ros.models.config import TrackingConfig
 from siam_tracker_ros.tracking.anchors import anchor_grid
 from siam_tracker_ros.training.anchor_targets import anchor_targets
 from siam_tracker_ros.training.config import TrainConfig
-from siam_tracker_ros.training.frame_store import FrameStore
 from siam_tracker_ros.training.pairs import Pair, Split, draw_pair
 from siam_tracker_ros.training.photometric import (
     Colour,
@@ -28,6 +27,7 @@ from siam_tracker_ros.training.photometric import (
     motion_blur,
     to_grey,
 )
+from siam_tracker_ros.training.target_store import TargetStore
 from siam_tracker_ros.training.warp import (
     Placement,
     crop_affine,
@@ -62,7 +62,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(
-        self, store: FrameStore, split: Split, config: TrainConfig, tracking: TrackingConfig, seed: int
+        self, store: TargetStore, split: Split, config: TrainConfig, tracking: TrackingConfig, seed: int
     ) -> None:
         """Samples of the tracks in `split`, made as `config` has it for a tracker with these constants."""
         self.store = store
