@@ -41,7 +41,9 @@ setup(
     entry_points={
         "console_scripts": [
             "siam-tracker = siam_tracker_ros.cli:main",
+            "servo_node = siam_tracker_ros.nodes.servo_node:main",
             "tracker_node = siam_tracker_ros.nodes.tracker_node:main",
+            "video_source_node = siam_tracker_ros.nodes.video_source_node:main",
         ]
     },
 )

@@ -1,0 +1,153 @@
+"""The servo's commands as messages of common_interfaces: rates, positions, the vehicle's speeds."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import TwistStamped
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from siam_tracker_ros.control.frames import to_pan_tilt
+from siam_tracker_ros.control.servo import ServoCommand
+from siam_tracker_ros.nodes.servo_parameters import ServoParameters
+
+
+class ServoOutput(Protocol):
+    """Sends commands to what moves. Called from two threads, never at the same time."""
+
+    def send(self, command: ServoCommand, stamp: Time) -> None:
+        """Send one command, of the node's time `stamp`."""
+
+    def close(self) -> None:
+        """Let go of what it sends through."""
+
+
+class PublishedOutput:
+    """A command as a message on a topic. Sub-classes make the message."""
+
+    message_type: type
+    topic: str
+
+    def __init__(self, node: Any, parameters: ServoParameters) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._publisher = node.create_publisher(self.message_type, self.topic, 1)
+
+    def send(self, command: ServoCommand, stamp: Time) -> None:
+        """Publish one command."""
+        message = self.message(command, stamp)
+        if message is not None:
+            self._publisher.publish(message)
+
+    def message(self, command: ServoCommand, stamp: Time) -> Any:
+        """The message; None where there is nothing to send yet."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Take the topic down."""
+        self._node.destroy_publisher(self._publisher)
+
+
+class RateOutput(PublishedOutput):
+    """Joint rates: angular.z turns about z, positive left; angular.y tilts about y, positive down; rad/s."""
+
+    message_type = TwistStamped
+    topic = "cmd_rate"
+
+    def message(self, command: ServoCommand, stamp: Time) -> TwistStamped:
+        """The rates as REP-103 joints have them."""
+        rates = to_pan_tilt(command.rates)
+        message = TwistStamped()
+        message.header.stamp, message.header.frame_id = stamp, self._parameters.base_frame
+        message.twist.angular.y, message.twist.angular.z = rates.tilt, rates.pan
+        return message
+
+
+class JointStateOutput(PublishedOutput):
+    """Joint positions, rad, and the rates at which they move, rad/s."""
+
+    message_type = JointState
+    topic = "cmd_position"
+
+    def message(self, command: ServoCommand, stamp: Time) -> JointState | None:
+        """The set-point; None before any attitude."""
+        if command.setpoint is None:
+            return None
+        angles, rates = to_pan_tilt(command.setpoint), to_pan_tilt(command.rates)
+        message = JointState(
+            name=[self._parameters.pan_joint, self._parameters.tilt_joint],
+            position=list(angles),
+            velocity=list(rates),
+        )
+        message.header.stamp, message.header.frame_id = stamp, self._parameters.base_frame
+        return message
+
+
+class JointTrajectoryOutput(PublishedOutput):
+    """Joint positions, rad, to be reached within a control period, for a joint_trajectory_controller.
+
+    The stamp is zero, which starts a trajectory at once. Velocities are left out: a trajectory must not end
+    in motion where no further one comes.
+    """
+
+    message_type = JointTrajectory
+    topic = "cmd_trajectory"
+
+    def message(self, command: ServoCommand, stamp: Time) -> JointTrajectory | None:
+        """The set-point as a trajectory of one point; None before any attitude."""
+        if command.setpoint is None:
+            return None
+        period = Duration(nanosec=round(1e9 / self._parameters.control_rate))
+        point = JointTrajectoryPoint(positions=list(to_pan_tilt(command.setpoint)), time_from_start=period)
+        message = JointTrajectory(
+            joint_names=[self._parameters.pan_joint, self._parameters.tilt_joint], points=[point]
+        )
+        message.header.frame_id = self._parameters.base_frame
+        return message
+
+
+class VehicleTwistOutput(PublishedOutput):
+    """The vehicle's speeds: linear.x forward, linear.z up, m/s; angular.z about z, positive left, rad/s."""
+
+    message_type = TwistStamped
+    topic = "cmd_vel"
+
+    def message(self, command: ServoCommand, stamp: Time) -> TwistStamped:
+        """The speeds in the vehicle's frame."""
+        message = TwistStamped()
+        message.header.stamp, message.header.frame_id = stamp, self._parameters.vehicle_frame
+        message.twist.linear.x = command.vehicle.forward
+        message.twist.linear.z = command.vehicle.climb
+        message.twist.angular.z = command.vehicle.yaw
+        return message
+
+
+GIMBAL_OUTPUTS: dict[str, type[PublishedOutput]] = {
+    "rate": RateOutput,
+    "joint_state": JointStateOutput,
+    "joint_trajectory": JointTrajectoryOutput,
+}
+VEHICLE_OUTPUTS: dict[str, type[PublishedOutput]] = {"twist": VehicleTwistOutput}
+
+
+def servo_outputs(node: Any, parameters: ServoParameters) -> list[ServoOutput]:
+    """What `gimbal_output` and `vehicle_output` name, opened; all or nothing."""
+    makers = [
+        table[name]
+        for table, name in (
+            (GIMBAL_OUTPUTS, parameters.gimbal_output),
+            (VEHICLE_OUTPUTS, parameters.vehicle_output),
+        )
+        if name != "none"
+    ]
+    made: list[ServoOutput] = []
+    try:
+        for make in makers:
+            made.append(make(node, parameters))
+    except Exception:
+        for output in made:
+            output.close()
+        raise
+    return made

@@ -1,0 +1,275 @@
+"""A servo node in a process of its own, and the camera, gimbal and tracker that tests play around it."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import QuaternionStamped, TwistStamped
+from graph_tracker import DEADLINE_S, end
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, JointState, Range
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from siam_tracker_msgs.msg import BoundingBox2D, ServoState, Track, TrackArray
+
+NODE = "servo_node"
+WIDTH, HEIGHT, FOCAL = 640, 480, 600.0
+FRAME = "camera_optical"
+TICK_S = 0.01
+RIGHT_AND_UP = (420.0, 200.0)
+"""A pixel 100 px to the right of the centre and 40 px above it."""
+
+
+def camera_info(frame: str = FRAME) -> CameraInfo:
+    """Of a pinhole camera with 600 px focal length."""
+    message = CameraInfo(width=WIDTH, height=HEIGHT, distortion_model="plumb_bob", d=[0.0] * 5)
+    message.k = [FOCAL, 0.0, WIDTH / 2, 0.0, FOCAL, HEIGHT / 2, 0.0, 0.0, 1.0]
+    message.p = [FOCAL, 0.0, WIDTH / 2, 0.0, 0.0, FOCAL, HEIGHT / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
+    message.header.frame_id = frame
+    return message
+
+
+def stamp_of(ns: int) -> Time:
+    seconds, nanoseconds = divmod(ns, 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+class ServoGraph:
+    """Camera, gimbal and tracker of one servo: each is published as long as it is not None.
+
+    What a test changes is published from the next tick on; the gimbal stands unless a test moves it.
+    """
+
+    def __init__(self, process: subprocess.Popen[str] | None = None) -> None:
+        self._process = process
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
+        self.node = rclpy.create_node("rig", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
+
+        self.commands: list[TwistStamped] = []
+        self.states: list[ServoState] = []
+        self.positions: list[JointState] = []
+        self.trajectories: list[JointTrajectory] = []
+        self.vehicle: list[TwistStamped] = []
+        self.diagnostics: list[DiagnosticArray] = []
+        subscribe, kept = self.node.create_subscription, QoSProfile(depth=1000)
+        subscribe(TwistStamped, "cmd_rate", self.commands.append, kept)
+        subscribe(ServoState, "servo_state", self.states.append, kept)
+        subscribe(JointState, "cmd_position", self.positions.append, kept)
+        subscribe(JointTrajectory, "cmd_trajectory", self.trajectories.append, kept)
+        subscribe(TwistStamped, "cmd_vel", self.vehicle.append, kept)
+        subscribe(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
+
+        publish = self.node.create_publisher
+        self.track_publisher = publish(TrackArray, "tracks", 10)
+        self.joint_publisher = publish(JointState, "joint_states", qos_profile_sensor_data)
+        self.attitude_publisher = publish(QuaternionStamped, "attitude", qos_profile_sensor_data)
+        self.info_publisher = publish(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.manual_publisher = publish(TwistStamped, "manual_rate", 10)
+        self.range_publisher = publish(Range, "range", qos_profile_sensor_data)
+        self.odometry_publisher = publish(Odometry, "odom", qos_profile_sensor_data)
+        self.clock_publisher = publish(Clock, "/clock", 10)
+        self._tick = 0
+        self._next_tick = time.monotonic()
+        self.simulated_ns: int | None = None
+        self.calm()
+
+    def calm(self) -> None:
+        """All is well: the target stands to the right of the centre and above it."""
+        self.info: CameraInfo | None = camera_info()
+        self.joints: dict[str, float] | None = {"pan_joint": 0.0, "tilt_joint": 0.0}
+        self.quaternion: QuaternionStamped | None = None
+        self.track: Track | None = Track(
+            id="1",
+            generation=1,
+            state=Track.TRACKING,
+            confidence=0.9,
+            bbox=BoundingBox2D(center_x=RIGHT_AND_UP[0], center_y=RIGHT_AND_UP[1], size_x=60.0, size_y=40.0),
+        )
+        self.more_tracks: list[Track] = []
+        self.track_frame = FRAME
+        self.track_size = (WIDTH, HEIGHT)
+        self.manual: TwistStamped | None = None
+        self.range: Range | None = None
+        self.odometry: Odometry | None = None
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self.context.shutdown()
+
+    # What the world does
+
+    def now_ns(self) -> int:
+        return time.time_ns() if self.simulated_ns is None else self.simulated_ns
+
+    def _play(self) -> None:
+        if time.monotonic() < self._next_tick:
+            return
+        self._next_tick = time.monotonic() + TICK_S
+        self._tick += 1
+        if self.simulated_ns is not None:
+            self.simulated_ns += round(TICK_S * 1e9)
+            self.clock_publisher.publish(Clock(clock=stamp_of(self.simulated_ns)))
+        stamp = stamp_of(self.now_ns())
+        if self.joints is not None:
+            joints = JointState(name=list(self.joints), position=list(self.joints.values()))
+            joints.header.stamp = stamp
+            self.joint_publisher.publish(joints)
+        if self._tick % 4 == 0 and self.track is not None:
+            tracks = TrackArray(image_width=self.track_size[0], image_height=self.track_size[1])
+            tracks.tracks = [self.track, *self.more_tracks]
+            tracks.header.stamp, tracks.header.frame_id = stamp, self.track_frame
+            self.track_publisher.publish(tracks)
+        for message, publisher, every in (
+            (self.quaternion, self.attitude_publisher, 1),
+            (self.odometry, self.odometry_publisher, 1),
+            (self.manual, self.manual_publisher, 2),
+            (self.range, self.range_publisher, 4),
+            (self.info, self.info_publisher, 10),
+        ):
+            if message is not None and self._tick % every == 0:
+                message.header.stamp = stamp
+                publisher.publish(message)
+
+    def wait(self, until: Callable[[], Any], what: str, alive: bool = True) -> Any:
+        """Play on until `until()` is true, and return it. Fails after DEADLINE_S, or if the node ends."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not (result := until()):
+            assert time.monotonic() < deadline, (
+                f"waited in vain for {what}; state: {self.states[-1:]}, command: {self.commands[-1:]}"
+            )
+            if alive:
+                assert self._process is None or self._process.poll() is None, "the node has ended"
+            self._play()
+            self._executor.spin_once(timeout_sec=0.002)
+        return result
+
+    # What an operator does
+
+    def ask(self, type_: Any, name: str, **fields: Any) -> Any:
+        """Call a service and wait for its answer."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(type_, name)
+        client = self._clients[name]
+        self.wait(client.service_is_ready, f"service {name}")
+        future = client.call_async(type_.Request(**fields))
+        self.wait(future.done, f"the answer of {name}")
+        return future.result()
+
+    def change_state(self, name: str) -> bool:
+        transition = Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
+        return self.ask(ChangeState, f"{NODE}/change_state", transition=transition).success
+
+    def state(self) -> str:
+        return self.ask(GetState, f"{NODE}/get_state").current_state.label
+
+    def set_parameter(self, name: str, value: Any) -> str:
+        """Set a parameter; the reason where it was refused."""
+        kinds = {
+            bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
+            int: (ParameterType.PARAMETER_INTEGER, "integer_value"),
+            float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
+            str: (ParameterType.PARAMETER_STRING, "string_value"),
+        }
+        kind, field = kinds[type(value)]
+        parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
+        (result,) = self.ask(SetParameters, f"{NODE}/set_parameters", parameters=[parameter]).results
+        return "" if result.successful else result.reason
+
+    def arm(self, on: bool = True) -> Any:
+        return self.ask(SetBool, f"{NODE}/arm", data=on)
+
+    def activate(self) -> None:
+        """From unconfigured to active."""
+        assert self.change_state("configure")
+        assert self.change_state("activate")
+
+    def follow(self) -> None:
+        """From unconfigured to following the target: moving."""
+        self.activate()
+        assert self.arm().success
+        self.moves()
+
+    # What comes out
+
+    def moves(self) -> TwistStamped:
+        """Wait until the gimbal is told to move, steadily."""
+        self.commands.clear()
+        self.wait(
+            lambda: len(self.commands) > 5 and all(map(moving, self.commands[-5:])), "a command that moves"
+        )
+        return self.commands[-1]
+
+    def stands(self, count: int = 10) -> None:
+        """Wait until the gimbal is told to stand, `count` times in a row."""
+        self.commands.clear()
+        self.wait(
+            lambda: len(self.commands) >= count and not any(map(moving, self.commands[-count:])),
+            "zero, repeated",
+        )
+
+    def reaches(self, state: int, words: str = "") -> ServoState:
+        """Wait until the node reports this state, with a reason that has `words`, anew."""
+        self.states.clear()
+        self.wait(
+            lambda: self.states and self.states[-1].state == state and words in self.states[-1].reason,
+            f"state {state} '{words}'",
+        )
+        return self.states[-1]
+
+    def diagnosis(self, words: str) -> tuple[bytes, dict[str, str]]:
+        """Wait for diagnostics of the servo whose summary has `words`; their level and values."""
+
+        def found() -> Any:
+            for message in reversed(self.diagnostics):
+                for status in message.status:
+                    if words in status.message:
+                        return status.level, {value.key: value.value for value in status.values}
+            return None
+
+        self.diagnostics.clear()
+        return self.wait(found, f"diagnostics with '{words}'")
+
+
+def moving(command: TwistStamped) -> bool:
+    """Whether a command is anything but zero, NaN included."""
+    numbers = (
+        *(command.twist.linear.x, command.twist.linear.y, command.twist.linear.z),
+        *(command.twist.angular.x, command.twist.angular.y, command.twist.angular.z),
+    )
+    return any(number != 0 or math.isnan(number) for number in numbers)
+
+
+@contextmanager
+def servo_process(*arguments: str, script: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A servo node in a process group of its own, or `script` in its place; killed if it does not end."""
+    program = [str(script)] if script else ["-m", "siam_tracker_ros.nodes.servo_node"]
+    command = [sys.executable, *program, "--ros-args", *arguments]
+    process = subprocess.Popen(command, env=os.environ, start_new_session=True, text=True)
+    try:
+        yield process
+    finally:
+        end(process)
