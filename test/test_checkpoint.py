@@ -79,7 +79,8 @@ def test_original_siammask_checkpoint_loads(tmp_path: Path) -> None:
     path = tmp_path / "SiamMask_VOT.pth"
     torch.save({"state_dict": {f"module.{original_siammask_key(k)}": v for k, v in state.items()}}, path)
     assert read_checkpoint(path).state.keys() == state.keys()
-    assert fitting_entries(read_checkpoint(path).state) == ["siammask_r50_l3"]
+    sharp = ["siammask_r50_sharp", "siammask_r50_sharp_vot", "siammask_r50_sharp_vot18"]
+    assert fitting_entries(read_checkpoint(path).state) == ["siammask_r50_l3", *sharp]
 
 
 def test_safetensors_round_trip_names_its_entry(network: SiameseNetwork, tmp_path: Path) -> None:

@@ -76,11 +76,6 @@ class ModelConfig:
     logistic: bool = False
     correlation_scale: float = 1.0
 
-    @property
-    def gives_response_map(self) -> bool:
-        """Whether the network gives one response map per search region, and no boxes at anchors."""
-        return self.head == "correlation"
-
 
 @dataclass(frozen=True)
 class AnchorConfig:

@@ -8,6 +8,7 @@ response map. Module names are PySOT's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,6 +52,12 @@ class MaskCorr(Embedding):
         """Coarse mask logits of every cell: [N, side*side, S, S] (SiamMask's base variant)."""
         y: Tensor = self.head(xcorr_depthwise(self.conv_search(search), kernel))
         return y
+
+    def coarse_at(self, kernel: Tensor, search: Tensor, cells: Cells) -> Tensor:
+        """Coarse mask logits of `cells` alone: [len(cells), side, side]."""
+        logits: Tensor = self.head(self.at(kernel, search, cells)[:, :, None, None])
+        side = math.isqrt(logits.shape[1])
+        return logits.reshape(-1, side, side)
 
     def at(self, kernel: Tensor, search: Tensor, cells: Cells) -> Tensor:
         """Kernel [N, hidden, h, w], search features [N, C, H, W] -> response vectors [len(cells), hidden]."""

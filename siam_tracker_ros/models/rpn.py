@@ -8,9 +8,10 @@ frame needs. Both return and take tensors with a leading batch dimension of targ
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siam_tracker_ros.models.xcorr import xcorr_depthwise, xcorr_up_channel
+from siam_tracker_ros.models.xcorr import xcorr, xcorr_depthwise, xcorr_up_channel
 
 Kernels = tuple[Tensor, ...]
 
@@ -74,14 +75,20 @@ class DepthwiseRPN(nn.Module):
 
 
 class UPChannelRPN(nn.Module):
-    """Up-channel RPN (SiamRPN, Li et al., CVPR 2018, section 3.2)."""
+    """Up-channel RPN (SiamRPN, Li et al., CVPR 2018, section 3.2).
 
-    def __init__(self, anchor_num: int, inputs: int) -> None:
+    A `logistic` one gives one logit an anchor (SiamDW, Zhang and Peng, CVPR 2019); what it returns has the
+    background's as well, which is 0.
+    """
+
+    def __init__(self, anchor_num: int, inputs: int, hidden: int, logistic: bool) -> None:
         super().__init__()
-        self.template_cls_conv = nn.Conv2d(inputs, inputs * 2 * anchor_num, kernel_size=3)
-        self.template_loc_conv = nn.Conv2d(inputs, inputs * 4 * anchor_num, kernel_size=3)
-        self.search_cls_conv = nn.Conv2d(inputs, inputs, kernel_size=3)
-        self.search_loc_conv = nn.Conv2d(inputs, inputs, kernel_size=3)
+        self.logistic = logistic
+        logits = anchor_num if logistic else 2 * anchor_num
+        self.template_cls_conv = nn.Conv2d(inputs, hidden * logits, kernel_size=3)
+        self.template_loc_conv = nn.Conv2d(inputs, hidden * 4 * anchor_num, kernel_size=3)
+        self.search_cls_conv = nn.Conv2d(inputs, hidden, kernel_size=3)
+        self.search_loc_conv = nn.Conv2d(inputs, hidden, kernel_size=3)
         self.loc_adjust = nn.Conv2d(4 * anchor_num, 4 * anchor_num, kernel_size=1)
 
     def kernels(self, exemplar: list[Tensor]) -> Kernels:
@@ -91,8 +98,54 @@ class UPChannelRPN(nn.Module):
     def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Kernels and search features, one level -> cls [N, 2K, S, S], loc [N, 4K, S, S]."""
         cls = xcorr_up_channel(self.search_cls_conv(search[0]), kernels[0])
+        if self.logistic:
+            cls = F.pad(cls, (0, 0, 0, 0, cls.shape[1], 0))
         loc = xcorr_up_channel(self.search_loc_conv(search[0]), kernels[1])
         return cls, self.loc_adjust(loc)
+
+
+def _as_one_anchor(score: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [N, 1, S, S] -> cls with the background's, 0, before them, and loc of zeros."""
+    return F.pad(score, (0, 0, 0, 0, 1, 0)), score.new_zeros(len(score), 4, *score.shape[2:])
+
+
+class SimilarityHead(nn.Module):
+    """One score a cell and no box: the classification branch of SiamMask's two-branch variant (appendix A).
+
+    It answers as an RPN with one anchor does, so that nothing after it has to know: the background's logit
+    is 0, the regression is 0, and each box is the anchor as it is.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.cls = DepthwiseXCorr(inputs, hidden, 1)
+
+    def kernels(self, exemplar: list[Tensor]) -> Kernels:
+        """Exemplar features, one level -> the score's kernel."""
+        return (self.cls.kernel(exemplar[0]),)
+
+    def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Kernel and search features, one level -> cls [N, 2, S, S], loc [N, 4, S, S] of zeros."""
+        return _as_one_anchor(self.cls(kernels[0], search[0]))
+
+
+class CorrelationHead(nn.Module):
+    """One response a cell, the plain correlation times a constant (SiamFC, Bertinetto et al., ECCVW 2016).
+
+    It has no weights. It answers as `SimilarityHead` does, and takes R search regions a kernel, as `xcorr` does.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def kernels(self, exemplar: list[Tensor]) -> Kernels:
+        """Exemplar features, one level -> themselves."""
+        return (exemplar[0],)
+
+    def forward(self, kernels: Kernels, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Kernels of N, search features of R * N, one level -> cls [R * N, 2, S, S], loc [R * N, 4, S, S]."""
+        return _as_one_anchor(xcorr(search[0], kernels[0]) * self.scale)
 
 
 class MultiRPN(nn.Module):

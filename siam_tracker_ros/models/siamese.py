@@ -13,11 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from siam_tracker_ros.models.backbones import build_backbone
+from siam_tracker_ros.models.backbones import build_backbone, refine_layers
 from siam_tracker_ros.models.config import ModelConfig
 from siam_tracker_ros.models.mask import Cells, MaskCorr, Refine
 from siam_tracker_ros.models.neck import AdjustAllLayer
-from siam_tracker_ros.models.rpn import DepthwiseRPN, Kernels, MultiRPN, UPChannelRPN
+from siam_tracker_ros.models.rpn import (
+    CorrelationHead,
+    DepthwiseRPN,
+    Kernels,
+    MultiRPN,
+    SimilarityHead,
+    UPChannelRPN,
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +52,22 @@ def stack_templates(templates: Sequence[Template]) -> Template:
     return Template(rpn, torch.cat(masks) if masks else None)
 
 
-def _build_head(config: ModelConfig, channels: tuple[int, ...]) -> DepthwiseRPN | MultiRPN | UPChannelRPN:
+Head = CorrelationHead | DepthwiseRPN | MultiRPN | SimilarityHead | UPChannelRPN
+
+
+def _build_head(config: ModelConfig, channels: tuple[int, ...]) -> Head:
     if config.head == "multi_level":
         return MultiRPN(config.anchor_num, channels, config.weighted)
     if len(channels) != 1:
         raise ValueError(f"a '{config.head}' head compares one level, not {len(channels)}")
     if config.head == "depthwise":
         return DepthwiseRPN(config.anchor_num, channels[0], channels[0])
-    return UPChannelRPN(config.anchor_num, channels[0])
+    if config.head == "similarity":
+        return SimilarityHead(channels[0], channels[0])
+    if config.head == "correlation":
+        return CorrelationHead(config.correlation_scale)
+    hidden = config.head_channels or channels[0]
+    return UPChannelRPN(config.anchor_num, channels[0], hidden, config.logistic)
 
 
 class SiameseNetwork(nn.Module):
@@ -62,7 +77,7 @@ class SiameseNetwork(nn.Module):
     State dict keys are PySOT's.
     """
 
-    rpn_head: DepthwiseRPN | MultiRPN | UPChannelRPN
+    rpn_head: Head
     mask_head: MaskCorr
     refine_head: Refine
 
@@ -79,16 +94,21 @@ class SiameseNetwork(nn.Module):
         if config.mask is not None:
             mask = config.mask
             self.mask_head = MaskCorr(channels[mask.level], mask.hidden, mask.coarse_size)
-            self.refine_head = Refine(mask.refine_channels, mask.hidden)
+            if mask.refine_channels is not None:
+                self.refine_head = Refine(mask.refine_channels, mask.hidden)
+            elif mask.coarse_size is None:
+                raise ValueError("a mask branch without refinement needs a coarse_size")
 
     def features(self, images: Tensor) -> SearchFeatures:
         """Features of [N, 3, H, W] images; also serves exemplars, which the neck tells by their size."""
-        layers = self.backbone(images)
+        return self.features_from(self.backbone(images))
+
+    def features_from(self, layers: dict[int, Tensor]) -> SearchFeatures:
+        """What the heads read of the backbone's layers."""
         levels = [layers[index] for index in self.config.rpn_layers]
         if self.neck is not None:
             levels = self.neck(levels)
-        refine = [layers[index] for index in self.config.mask.refine_layers] if self.config.mask else []
-        return SearchFeatures(levels, refine)
+        return SearchFeatures(levels, [layers[index] for index in refine_layers(self.config)])
 
     def template(self, exemplar: Tensor) -> Template:
         """Exemplar images [N, 3, 127, 127] -> the kernels that all later frames are correlated with."""
@@ -107,10 +127,16 @@ class SiameseNetwork(nn.Module):
         return cls, loc
 
     def refine_masks(self, template: Template, search: SearchFeatures, cells: Cells) -> Tensor:
-        """Mask logits [len(cells), 127, 127] of cells of the response maps (SiamMask, appendix A)."""
+        """Mask logits [len(cells), 127, 127] of cells of the response maps (SiamMask, appendix A).
+
+        Without refinement they are the coarse ones, [len(cells), coarse_size, coarse_size].
+        """
         if self.config.mask is None or template.mask is None:
             raise ValueError("this network has no mask branch")
-        response = self.mask_head.at(template.mask, search.levels[self.config.mask.level], cells)
+        level = search.levels[self.config.mask.level]
+        if self.config.mask.refine_layers is None:
+            return self.mask_head.coarse_at(template.mask, level, cells)
+        response = self.mask_head.at(template.mask, level, cells)
         logits: Tensor = self.refine_head(search.refine, response, cells)
         return logits
 

@@ -15,8 +15,14 @@ from torch import Tensor
 
 
 def xcorr(search: Tensor, kernel: Tensor) -> Tensor:
-    """Plain correlation: [N, C, H, W] with [N, C, h, w] -> one response map [N, 1, H-h+1, W-w+1]."""
-    return xcorr_up_channel(search, kernel)
+    """Plain correlation: [R * N, C, H, W] with [N, C, h, w] -> response maps [R * N, 1, H-h+1, W-w+1].
+
+    R search regions a kernel: those at n, N + n, 2 * N + n, ... meet kernel n.
+    """
+    count, channels, height, width = search.shape
+    n = kernel.shape[0]
+    response = F.conv2d(search.reshape(count // n, n * channels, height, width), kernel, groups=n)
+    return response.reshape(count, 1, *response.shape[2:])
 
 
 def xcorr_up_channel(search: Tensor, kernel: Tensor) -> Tensor:

@@ -12,7 +12,9 @@ from types import MappingProxyType
 
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.config import (
+    AnchorConfig,
     ConfidenceConfig,
+    CropRule,
     LongTermConfig,
     LossConfig,
     MaskConfig,
@@ -48,6 +50,29 @@ _MOBILE = ModelConfig(
     head="multi_level",
 )
 _MOBILE_W10 = replace(_MOBILE, width_mult=1.0, rpn_channels=(128, 128, 128), weighted=True)
+
+_SIAMMASK_SHARP = ModelConfig(
+    backbone="resnet50",
+    rpn_layers=(3,),
+    rpn_channels=(256,),
+    head="depthwise",
+    mask=MaskConfig(refine_layers=(0, 1, 2), refine_channels=(64, 256, 512)),
+)
+_SIAMMASK_BASE = replace(_SIAMMASK_SHARP, mask=MaskConfig(refine_layers=None, refine_channels=None))
+"""SiamMask's networks, as its own repository and PySOT have them."""
+
+SIAMMASK_TRACKING = TrackingConfig(
+    penalty_k=0.09,
+    window_influence=0.39,
+    lr=0.38,
+    crop=CropRule(first_center="edge", corner_ties="even"),
+    mask_border=-1.0,
+)
+"""The constants that SiamMask's own tracker has where its configuration says nothing."""
+
+_DAVIS_TRACKING = replace(
+    SIAMMASK_TRACKING, penalty_k=0.04, window_influence=0.4, lr=1.0, mask_threshold=0.35
+)
 
 # PySOT's long-term tracker: one jump to the large search region, nothing predicted, nothing clipped.
 PYSOT_LONG_TERM = LongTermConfig(instance_sizes=(831,), coast=False, clip_state=False)
@@ -103,14 +128,33 @@ _ENTRIES = (
     ZooEntry("siamrpn_r50_l234_dwxcorr_otb_8gpu", _R50_UNWEIGHTED, _OTB_TRACKING),
     ZooEntry(
         "siammask_r50_l3",
-        ModelConfig(
-            backbone="resnet50",
-            rpn_layers=(3,),
-            rpn_channels=(256,),
-            head="depthwise",
-            mask=MaskConfig(refine_layers=(0, 1, 2), refine_channels=(64, 256, 512)),
-        ),
+        _SIAMMASK_SHARP,
         TrackingConfig(penalty_k=0.10, window_influence=0.41, lr=0.32, mask_threshold=0.15),
+    ),
+    ZooEntry("siammask_r50_base", _SIAMMASK_BASE, SIAMMASK_TRACKING),
+    ZooEntry("siammask_r50_sharp", _SIAMMASK_SHARP, _DAVIS_TRACKING),
+    ZooEntry(
+        "siammask_r50_sharp_vot",
+        _SIAMMASK_SHARP,
+        replace(_DAVIS_TRACKING, window_influence=0.42, lr=0.25, mask_threshold=0.30),
+    ),
+    ZooEntry(
+        "siammask_r50_sharp_vot18",
+        _SIAMMASK_SHARP,
+        replace(_DAVIS_TRACKING, penalty_k=0.10, window_influence=0.41, lr=0.32, mask_threshold=0.15),
+    ),
+    ZooEntry(
+        "siammask_r50_two_branch",
+        replace(_SIAMMASK_SHARP, head="similarity", anchor_num=1),
+        # The paper reads the mask at one half, and the next reference from it; what it does not give is
+        # SiamMask's own.
+        replace(
+            SIAMMASK_TRACKING,
+            penalty_k=0.0,
+            mask_threshold=0.5,
+            box_source="mask",
+            anchors=AnchorConfig(ratios=(1.0,)),
+        ),
     ),
     ZooEntry("siamrpn_mobilev2_w10", _MOBILE_W10, _W10_TRACKING),
     ZooEntry(

@@ -1,10 +1,9 @@
-"""A mask from the network laid back into the frame, and the rotated box of it (SiamMask, section 3.2)."""
+"""A mask from the network laid back into the frame (SiamMask, section 3.2)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,10 +11,7 @@ from numpy.typing import NDArray
 
 from siam_tracker_ros.models.config import TrackingConfig
 from siam_tracker_ros.tracking.boxes import CenterBox
-from siam_tracker_ros.tracking.result import RotatedBox, TargetMask
-
-# Contours below this area, px^2, are noise: the axis-aligned box is used instead (PySOT's figure).
-_MIN_CONTOUR_AREA = 100.0
+from siam_tracker_ros.tracking.result import TargetMask
 
 
 class MaskPlace(NamedTuple):
@@ -49,10 +45,12 @@ def paste_mask(
     frame_width: int,
     frame_height: int,
     threshold: float,
+    border: float = 0.0,
 ) -> TargetMask:
     """Resample a square map of probabilities into the frame and cut it at `threshold`.
 
-    Only the part of the frame under the mask is computed.
+    Beyond the map its value is `border`, which is not above `threshold`. Only the part of the frame under
+    the mask is computed.
     """
     size = len(probability)
     # Mask px -> frame px, as PySOT maps it: the frame's last pixel is one short of its width.
@@ -67,22 +65,7 @@ def paste_mask(
     if x0 == x1 or y0 == y1:
         return TargetMask(x0, y0, np.zeros((0, 0), dtype=np.bool_), frame_width, frame_height)
     mapping = np.array([[scale_x, 0, offset_x - x0], [0, scale_y, offset_y - y0]])
-    pasted = cv2.warpAffine(probability, mapping, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+    pasted = cv2.warpAffine(
+        probability, mapping, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderValue=border
+    )
     return TargetMask(x0, y0, pasted > threshold, frame_width, frame_height)
-
-
-def rotated_box_of(mask: TargetMask, fallback: CenterBox) -> RotatedBox:
-    """Minimum-area rectangle of the mask's largest contour; `fallback` where there is none to speak of."""
-    contours: Sequence[Any] = ()
-    if mask.crop.size:
-        contours, _ = cv2.findContours(
-            mask.crop.astype(np.uint8),
-            cv2.RETR_EXTERNAL,
-            cv2.CHAIN_APPROX_NONE,
-            offset=(mask.x, mask.y),
-        )
-    largest = max(contours, key=cv2.contourArea, default=None)
-    if largest is None or cv2.contourArea(largest) <= _MIN_CONTOUR_AREA:
-        return RotatedBox(fallback.cx, fallback.cy, fallback.w, fallback.h, 0.0)
-    (cx, cy), (width, height), degrees = cv2.minAreaRect(largest)
-    return RotatedBox(cx, cy, width, height, math.radians(degrees))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from siam_tracker_ros.tracking.boxes import Box
+from siam_tracker_ros.tracking.boxes import Box, CenterBox
 from siam_tracker_ros.tracking.state import TrackState
 
 __all__ = ["RotatedBox", "TargetMask", "TrackResult", "TrackState"]
@@ -23,6 +23,10 @@ class RotatedBox(NamedTuple):
     width: float
     height: float
     theta: float
+
+    def center_box(self) -> CenterBox:
+        """The same sides around the same centre, not turned."""
+        return CenterBox(self.center_x, self.center_y, self.width, self.height)
 
     def corners(self) -> NDArray[np.float64]:
         """The four corners, [4, 2] px, in order around the rectangle."""

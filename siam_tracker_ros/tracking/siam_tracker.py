@@ -40,8 +40,9 @@ from siam_tracker_ros.tracking.decode import (
 )
 from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_dtype
 from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
-from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, rotated_box_of
-from siam_tracker_ros.tracking.result import TrackResult
+from siam_tracker_ros.tracking.mask_box import box_of_mask
+from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask
+from siam_tracker_ros.tracking.result import TargetMask, TrackResult
 from siam_tracker_ros.tracking.state import TrackState
 from siam_tracker_ros.tracking.target import Target
 
@@ -80,9 +81,20 @@ def _plan_search(target: Target, config: TrackingConfig) -> _Search:
         instance_size = wide.instance_sizes[min(target.lost_frames, len(wide.instance_sizes) - 1)]
         influence = wide.window_influence
     exemplar = exemplar_side(box.w, box.h, config.context_amount)
-    window = centred_window(box, exemplar * (instance_size / config.exemplar_size))
+    side = exemplar * (instance_size / config.exemplar_size)
+    window = centred_window(box, side, config.crop)
     scale = config.exemplar_size / exemplar
     return _Search(target, box, wide is not None, instance_size, influence, scale, window)
+
+
+def _measured_box(search: _Search, selection: Selection) -> CenterBox:
+    """The selected box in px of the frame."""
+    return CenterBox(
+        search.box.cx + selection.dx / search.scale,
+        search.box.cy + selection.dy / search.scale,
+        selection.w / search.scale,
+        selection.h / search.scale,
+    )
 
 
 class SiamTracker:
@@ -149,9 +161,11 @@ class SiamTracker:
         frame = checked_frame(frame)
         config = self.entry.tracking
         x, y, w, h = checked_box(box, frame.shape[1], frame.shape[0])
-        center = CenterBox(x + (w - 1) / 2, y + (h - 1) / 2, w, h)
-        fill = channel_mean(frame)
-        window = centred_window(center, exemplar_side(w, h, config.context_amount))
+        to_center = 1 if config.crop.first_center == "px" else 0
+        center = CenterBox(x + (w - to_center) / 2, y + (h - to_center) / 2, w, h)
+        fill = channel_mean(frame, config.crop)
+        side = exemplar_side(w, h, config.context_amount)
+        window = centred_window(center, side, config.crop)
         exemplar = self._crop(frame, [window], config.exemplar_size, [fill])
         return Target(self._network.template(exemplar), center, fill, stamp)
 
@@ -198,13 +212,25 @@ class SiamTracker:
         sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
         size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
         selections = read_selections(select(cls, loc, grid, size, config.penalty_k, influence))
+        found: list[TargetMask] = []
+        measured = [_measured_box(s, selection) for s, selection in zip(group, selections, strict=True)]
+        if config.box_source == "mask":
+            found = self._masks(frame, group, selections, template, features)
+            measured = [
+                box_of_mask(mask, "min_max", box._replace(w=s.box.w, h=s.box.h)).center_box()
+                for s, mask, box in zip(group, found, measured, strict=True)
+            ]
         results = [
-            self._advance(s, selection, frame.shape[1], frame.shape[0], stamp)
-            for s, selection in zip(group, selections, strict=True)
+            self._advance(*each, frame.shape[1], frame.shape[0], stamp)
+            for each in zip(group, selections, measured, strict=True)
         ]
-        if masks:
-            results = self._with_masks(frame, group, selections, results, template, features)
-        return results
+        if not masks:
+            return results
+        found = found or self._masks(frame, group, selections, template, features)
+        return [
+            replace(result, mask=mask, rotated_box=box_of_mask(mask, config.box_fit, result.box.center_box()))
+            for result, mask in zip(results, found, strict=True)
+        ]
 
     def _crop(
         self,
@@ -233,11 +259,12 @@ class SiamTracker:
         self,
         search: _Search,
         selection: Selection,
+        measured: CenterBox,
         frame_width: int,
         frame_height: int,
         stamp: float | None,
     ) -> TrackResult:
-        """Move the target's state on by what was selected in this frame."""
+        """Move the target's state on by what was selected and measured (px of the frame) in this frame."""
         config, target = self.entry.tracking, search.target
         dt = NOMINAL_FRAME_S
         if stamp is not None and target.stamp is not None and stamp > target.stamp:
@@ -245,12 +272,6 @@ class SiamTracker:
         before = search.box
         expected = before._replace(
             cx=before.cx + target.velocity[0] * dt, cy=before.cy + target.velocity[1] * dt
-        )
-        measured = CenterBox(
-            before.cx + selection.dx / search.scale,
-            before.cy + selection.dy / search.scale,
-            selection.w / search.scale,
-            selection.h / search.scale,
         )
         score, penalty, sure = selection.score, selection.penalty, 0.0
         if all(map(math.isfinite, (*measured, score, penalty))) and min(measured.w, measured.h) > 0:
@@ -274,7 +295,8 @@ class SiamTracker:
             decay = math.exp(-dt / _COAST_TAU_S)
             target.velocity = (vx * decay, vy * decay)
         else:
-            lr = penalty * score * config.lr
+            # A box read from the mask is the next reference as it is (SiamMask, section 3.3).
+            lr = 1.0 if config.box_source == "mask" else penalty * score * config.lr
             after = measured._replace(
                 w=before.w * (1 - lr) + measured.w * lr, h=before.h * (1 - lr) + measured.h * lr
             )
@@ -292,15 +314,15 @@ class SiamTracker:
         target.box = clipped if keeps_clip else after
         return TrackResult(clipped.corner_box(), score, sure, target.condition.state, target.velocity)
 
-    def _with_masks(
+    def _masks(
         self,
         frame: Frame,
         group: list[_Search],
         selections: list[Selection],
-        results: list[TrackResult],
         template: Template,
         features: SearchFeatures,
-    ) -> list[TrackResult]:
+    ) -> list[TargetMask]:
+        """The masks of the selected cells."""
         config = self.entry.tracking
         side = config.score_size(group[0].instance_size)
         cells = [divmod(s.anchor % (side * side), side) for s in selections]
@@ -308,17 +330,10 @@ class SiamTracker:
         logits = self._network.refine_masks(template, features, Cells(range(len(group)), rows, cols))
         probabilities = torch.sigmoid(logits.float()).cpu().numpy()
         height, width = frame.shape[:2]
-        masked = []
-        for index, (search, result) in enumerate(zip(group, results, strict=True)):
-            place = place_of_mask(
-                search.box,
-                search.window.side,
-                search.instance_size,
-                rows[index],
-                cols[index],
-                config,
+        masks = []
+        for probability, search, row, col in zip(probabilities, group, rows, cols, strict=True):
+            place = place_of_mask(search.box, search.window.side, search.instance_size, row, col, config)
+            masks.append(
+                paste_mask(probability, place, width, height, config.mask_threshold, config.mask_border)
             )
-            mask = paste_mask(probabilities[index], place, width, height, config.mask_threshold)
-            rotated_box = rotated_box_of(mask, result.box.center_box())
-            masked.append(replace(result, mask=mask, rotated_box=rotated_box))
-        return masked
+        return masks

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from siam_tracker_ros.models.backbones import refine_layers
 from siam_tracker_ros.models.inference import fuse_batch_norm
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template
@@ -69,14 +70,6 @@ def network_input(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last)
 
 
-def _features(network: SiameseNetwork, layers: dict[int, Tensor]) -> SearchFeatures:
-    levels = [layers[index] for index in network.config.rpn_layers]
-    if network.neck is not None:
-        levels = network.neck(levels)
-    mask = network.config.mask
-    return SearchFeatures(levels, [layers[index] for index in mask.refine_layers] if mask else [])
-
-
 def _samples(features: SearchFeatures, start: int, stop: int) -> SearchFeatures:
     return SearchFeatures([x[start:stop] for x in features.levels], [x[start:stop] for x in features.refine])
 
@@ -126,8 +119,8 @@ def respond(
     network: SiameseNetwork, exemplar: dict[int, Tensor], search: dict[int, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor | None, list[Tensor]]:
     """All between backbone and losses: layers of both sides -> cls, loc, mask kernel, search levels."""
-    template = network.template_from(_features(network, exemplar).levels)
-    features = _features(network, search)
+    template = network.template_from(network.features_from(exemplar).levels)
+    features = network.features_from(search)
     cls, loc = network.respond(template, features)
     return cls, loc, template.mask, features.levels
 
@@ -138,7 +131,7 @@ def run_network(
     """Outputs of a batch. `backbone` stands in for the network's own; `respond` may be compiled."""
     layers = backbone(network_input(batch["search"]))
     cls, loc, kernel, levels = respond(network, backbone(network_input(batch["exemplar"])), layers)
-    refine = [layers[index] for index in network.config.mask.refine_layers] if network.config.mask else []
+    refine = [layers[index] for index in refine_layers(network.config)]
     return Outputs(cls, loc, Template((), kernel), SearchFeatures(levels, refine))
 
 
