@@ -1,0 +1,1 @@
+"""A pan-tilt camera, its scene and its target, without a robot and without ROS."""
