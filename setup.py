@@ -43,6 +43,7 @@ setup(
             "siam-tracker = siam_tracker_ros.cli:main",
             "servo_node = siam_tracker_ros.nodes.servo_node:main",
             "tracker_node = siam_tracker_ros.nodes.tracker_node:main",
+            "overlay_node = siam_tracker_ros.nodes.overlay_node:main",
             "video_source_node = siam_tracker_ros.nodes.video_source_node:main",
         ]
     },

@@ -38,6 +38,16 @@ def shipped_profile() -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def use_shipped_profile(distro: str | None) -> None:
+    """Let nodes of this process, made from now on, publish large images, unless a profile is named already.
+
+    An empty variable counts as named, and keeps Fast DDS's defaults.
+    """
+    profile = shipped_profile()
+    if profile is not None:
+        os.environ.setdefault(profile_variable(distro), str(profile))
+
+
 def shared_memory_bytes(profile: Path) -> int:
     """The largest shared-memory segment, bytes, that a profile file's default participant uses; 0 if none.
 

@@ -90,6 +90,23 @@ def test_folder_is_read_in_order_and_timed_by_its_rate(tmp_path):
     assert [(frame.number, frame.time) for frame in frames] == [(0, 0.0), (1, 0.1), (2, 0.2)]
 
 
+def test_pattern_and_labelled_folder_are_images_too(tmp_path, monkeypatch):
+    folder = tmp_path / "cat"
+    (folder / "img").mkdir(parents=True)
+    for index in (10, 9, 8):
+        cv2.imwrite(str(folder / "img" / f"{index}.png"), flat(index))
+    (folder / "img" / "11.txt").write_text("not of the pattern")
+    (folder / "groundtruth.txt").write_text("1,1,2,2\n" * 3)
+    monkeypatch.chdir(tmp_path)
+    for source in (folder, folder / "img" / "*.png", Path("cat/img/*.png"), folder / "img" / "?*.p[n]g"):
+        frames = read(source, folder_rate=10.0)
+        assert [int(frame.image[0, 0, 0]) for frame in frames] == [8, 9, 10]
+    with pytest.raises(SourceError, match=r"no file has a name like .*\.gif"):
+        read(folder / "img" / "*.gif")
+    with pytest.raises(SourceError, match="has 3 images"):
+        read(folder / "img" / "*.png", FrameRange(3))
+
+
 @pytest.mark.parametrize(
     "image", [flat(200)[..., 0], np.full((48, 64, 4), 200, np.uint8), np.full((48, 64), 51400, np.uint16)]
 )

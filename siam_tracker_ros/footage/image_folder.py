@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import cv2
@@ -43,16 +43,21 @@ def open_image_folder(folder: Path, rate: float, wanted: FrameRange, on_skip: On
             f"{folder} holds no image ({', '.join(sorted(s[1:] for s in _SUFFIXES))}), "
             f"but {len(entries)} other {'entry' if len(entries) == 1 else 'entries'}"
         )
+    return open_images(folder.resolve().name, paths, rate, wanted, on_skip)
+
+
+def open_images(
+    name: str, paths: Sequence[Path], rate: float, wanted: FrameRange, on_skip: OnSkip
+) -> Footage:
+    """These image files, in this order, taken at `rate` frames/s; as `open_image_folder` does."""
     count = wanted.count(len(paths))
     if not count:
-        raise SourceError(
-            f"no frame from {wanted.start} on: {folder} has {len(paths)} images, numbered from 0"
-        )
-    return Footage(folder.resolve().name or "images", _read(paths, rate, wanted, on_skip), rate, count)
+        raise SourceError(f"no frame from {wanted.start} on: {name} has {len(paths)} images, numbered from 0")
+    return Footage(name or "images", _read(paths, rate, wanted, on_skip), rate, count)
 
 
 def _read(
-    paths: list[Path], rate: float, wanted: FrameRange, on_skip: OnSkip
+    paths: Sequence[Path], rate: float, wanted: FrameRange, on_skip: OnSkip
 ) -> Generator[Frame, None, None]:
     for number in range(len(paths))[wanted.start : wanted.stop : wanted.stride]:
         image = _read_image(paths[number])

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from siam_tracker_ros.footage.camera import open_camera, open_pipeline
 from siam_tracker_ros.footage.frames import Footage, FrameRange, OnSkip, SourceError
-from siam_tracker_ros.footage.image_folder import open_image_folder
+from siam_tracker_ros.footage.image_folder import natural_order, open_image_folder, open_images
 from siam_tracker_ros.footage.video import is_url, open_video
 
 DEFAULT_FOLDER_RATE = 30.0
 _PIPELINE_PREFIX = "gst:"
+
+
+def is_camera_or_stream(source: str) -> bool:
+    """Whether `source` names something that may come and go: a camera, a pipeline, a stream's URL."""
+    return source.isdecimal() or is_url(source) or source.startswith((_PIPELINE_PREFIX, "/dev/"))
+
+
+def is_images(source: str) -> bool:
+    """Whether `source` names images: a folder, or a pattern such as `shots/*.png`."""
+    if is_camera_or_stream(source):
+        return False
+    path = Path(source).expanduser()
+    return path.is_dir() or (not path.exists() and glob.has_magic(source))
 
 
 def open_source(
@@ -21,14 +36,14 @@ def open_source(
     folder_rate: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Footage:
-    """Open `source`: a camera index or device file, a stream URL, `gst:` and a pipeline, a folder, or a file.
+    """Open `source`: a camera index or device file, a stream URL, `gst:` and a pipeline, images, or a file.
 
-    `folder_rate` is the frames/s of an image folder. Raises SourceError, in one line.
+    Images are a folder of them, a labelled sequence's folder (`img/` and groundtruth.txt in it), or a pattern
+    (`shots/*.png`). `folder_rate` is their frames/s. Raises SourceError, in one line.
     """
     path = Path(source).expanduser()
-    is_folder = not source.isdecimal() and not is_url(source) and path.is_dir()
     if folder_rate is not None:
-        if not is_folder:
+        if not is_images(source):
             raise SourceError(f"a frame rate can be set for an image folder; {source} has its own")
         if not 0.01 <= folder_rate <= 1000:
             raise SourceError(f"a frame rate is 0.01 to 1000 frames/s, not {folder_rate:g}")
@@ -38,11 +53,23 @@ def open_source(
         return open_pipeline(source.removeprefix(_PIPELINE_PREFIX).strip(), wanted, stopped)
     if is_url(source):
         return open_video(source, wanted, on_skip, stopped)
-    if is_folder:
-        return open_image_folder(path, folder_rate or DEFAULT_FOLDER_RATE, wanted, on_skip)
+    if is_images(source):
+        return _open_images(path, folder_rate or DEFAULT_FOLDER_RATE, wanted, on_skip)
     if path.is_char_device():
         return open_camera(str(path), wanted, stopped)
     if not path.exists():
         raise SourceError(f"no file or folder {source}")
     # Absolute, as FFmpeg takes what comes before a colon for a protocol.
     return open_video(str(path.absolute()), wanted, on_skip)
+
+
+def _open_images(path: Path, rate: float, wanted: FrameRange, on_skip: OnSkip) -> Footage:
+    if path.is_dir():
+        labelled = (path / "groundtruth.txt").is_file() and (path / "img").is_dir()
+        return open_image_folder(path / "img" if labelled else path, rate, wanted, on_skip)
+    root = Path(path.anchor or ".")
+    files = (file for file in root.glob(str(path.relative_to(root))) if file.is_file())
+    paths = sorted(files, key=lambda file: natural_order(str(file)))
+    if not paths:
+        raise SourceError(f"no file has a name like {path}")
+    return open_images(re.sub(r"\W+", "_", path.name).strip("_"), paths, rate, wanted, on_skip)

@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -33,11 +33,23 @@ class ClosableNode(Protocol):
         """Whether an answer is still to be sent."""
 
 
-def run_node(make: Callable[[], Node], argv: Sequence[str] | None = None) -> int:
+def until_told(node: Node, stop: threading.Event) -> int:
+    """What most nodes' main thread does: wait for a signal."""
+    stop.wait()
+    return 0
+
+
+def run_node(
+    make: Callable[[], Node],
+    argv: Sequence[str] | None = None,
+    meanwhile: Callable[[Any, threading.Event], int] = until_told,
+) -> int:
     """Spin the node that `make` makes until SIGINT or SIGTERM; the exit status.
 
     Callbacks run in a thread of the executor's, so that the main thread hears signals whatever they do. The
-    node's `close` publishes its last messages while publishing is still possible.
+    node's `close` publishes its last messages while publishing is still possible. The main thread runs
+    `meanwhile(node, stop)`, which returns soon after `stop` is set; the node ends when it returns, with the
+    exit status that it returns.
     """
     stop = threading.Event()
     before = {
@@ -49,13 +61,15 @@ def run_node(make: Callable[[], Node], argv: Sequence[str] | None = None) -> int
             node = make()
         # rcl's own errors, about arguments and parameter files, are RuntimeErrors.
         except (ParameterException, SiamTrackerError, RuntimeError) as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            return 1
+            return _failed(error)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         spinning = threading.Thread(target=_spin, args=(executor, node, stop), name="executor", daemon=True)
         spinning.start()
-        stop.wait()
+        try:
+            status = meanwhile(node, stop)
+        except SiamTrackerError as error:
+            status = _failed(error)
         # A second signal ends what does not end by itself.
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -67,7 +81,12 @@ def run_node(make: Callable[[], Node], argv: Sequence[str] | None = None) -> int
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
-    return 0
+    return status
+
+
+def _failed(error: Exception) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 1
 
 
 def _spin(executor: SingleThreadedExecutor, node: Node, stop: threading.Event) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from siam_tracker_ros.errors import SiamTrackerError
@@ -36,6 +36,7 @@ class Described:
     high: float | None = None
     choices: tuple[str, ...] = ()
     fixed_because: str = ""
+    read_only: bool = False
 
     @property
     def type_name(self) -> str:
@@ -52,6 +53,8 @@ class Described:
     @property
     def when_text(self) -> str:
         """When it can be changed, and if not always, why."""
+        if self.read_only:
+            return "at the start only"
         return f"while unconfigured only, as {self.fixed_because}" if self.fixed_because else "at any time"
 
     def check(self, value: object) -> None:
@@ -74,13 +77,15 @@ def parameter(
     range: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
     fixed_because: str = "",
+    read_only: bool = False,
 ) -> Any:
     """A field of a parameter dataclass.
 
-    Without `fixed_because` a change takes effect at once, with it (a reason) the node must be unconfigured.
+    A change takes effect at once; with `fixed_because` (a reason) the lifecycle node must be unconfigured for
+    it, and a `read_only` one is given when the node starts.
     """
     low, high = range or (None, None)
-    described = Described("", default, description, low, high, choices, fixed_because)
+    described = Described("", default, description, low, high, choices, fixed_because, read_only)
     return dataclasses.field(default=default, metadata={"described": described})
 
 
@@ -118,7 +123,9 @@ def declare(node: Any, struct: type) -> None:
             )
             if text
         )
-        descriptor = ParameterDescriptor(description=one.description, additional_constraints=constraints)
+        descriptor = ParameterDescriptor(
+            description=one.description, additional_constraints=constraints, read_only=one.read_only
+        )
         if isinstance(one.default, float):
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=float(one.low or 0), to_value=float(one.high or 0), step=0.0)
@@ -133,6 +140,23 @@ def declare(node: Any, struct: type) -> None:
 def read(node: Any, struct: type[T]) -> T:
     """The node's values as one `struct`. Raises ParameterValueError."""
     return checked(struct, {one.name: node.get_parameter(one.name).value for one in described(struct)})
+
+
+def follow_changes(node: Any, struct: type[T], take: Callable[[T], None]) -> None:
+    """Refuse changes that are not allowed, with the reason; `take` the values after each that is."""
+    from rcl_interfaces.msg import SetParametersResult
+
+    known = {one.name for one in described(struct)}
+
+    def check(changes: list[Any]) -> Any:
+        try:
+            checked(struct, {change.name: change.value for change in changes if change.name in known})
+        except ParameterValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
+    node.add_post_set_parameters_callback(lambda _: take(read(node, struct)))
 
 
 def parameter_file(struct: type) -> str:
