@@ -22,8 +22,8 @@ _STAGES = 5
 class Variant:
     """What one AlexNet differs in from another.
 
-    `groups` and `pool_strides` are per stage, a pool stride of 0 means no pooling; `rgb` networks were trained
-    on images of that channel order.
+    `groups` and `pool_strides` are per stage, a pool stride of 0 means no pooling; `rgb` networks were
+    trained on images of that channel order.
     """
 
     channels: tuple[int, ...] = _CHANNELS

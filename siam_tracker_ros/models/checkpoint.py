@@ -37,13 +37,24 @@ class Checkpoint:
     entry_name: str | None
 
 
-# Key prefixes of the original SiamMask code -> PySOT's; the first that fits is used.
-_SIAMMASK_PREFIXES = (
+# Key prefixes of the original SiamMask, SiamDW and DaSiamRPN code -> PySOT's; the first that fits is used.
+_ORIGINAL_PREFIXES = (
     ("features.features.", "backbone."),
     ("features.downsample.", "neck.downsample."),
     ("rpn_model.", "rpn_head."),
     ("mask_model.mask.", "mask_head."),
     ("refine_model.", "refine_head."),
+    ("featureExtract.", "backbone.features."),
+    ("connect_model.template_cls.", "rpn_head.template_cls_conv."),
+    ("connect_model.template_reg.", "rpn_head.template_loc_conv."),
+    ("connect_model.search_cls.", "rpn_head.search_cls_conv."),
+    ("connect_model.search_reg.", "rpn_head.search_loc_conv."),
+    ("connect_model.adjust.", "rpn_head.loc_adjust."),
+    ("conv_cls1.", "rpn_head.template_cls_conv."),
+    ("conv_r1.", "rpn_head.template_loc_conv."),
+    ("conv_cls2.", "rpn_head.search_cls_conv."),
+    ("conv_r2.", "rpn_head.search_loc_conv."),
+    ("regress_adjust.", "rpn_head.loc_adjust."),
 )
 # Keys under which training scripts wrap the state dict.
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -52,7 +63,7 @@ _SHOWN_KEYS = 8
 
 def _pysot_key(key: str) -> str:
     key = key.removeprefix("module.")
-    for theirs, ours in _SIAMMASK_PREFIXES:
+    for theirs, ours in _ORIGINAL_PREFIXES:
         if key.startswith(theirs):
             return ours + key.removeprefix(theirs)
     return key

@@ -1,11 +1,11 @@
 """Residual backbones whose units crop inside: CIResNet-22, its wide form, CIResIncep-22 and CIResNeXt-22.
 
 SiamDW (Zhang and Peng, CVPR 2019, section 4). A unit pads its 3x3 convolution and then cuts off the outermost
-ring of its output, which is what the padding has touched. Nothing after the 3x3 convolution looks beyond a cell,
-so the same values come of leaving the padding out and cutting that ring off the shortcut: so it is done
-here, and the ring is never computed. The down-sampling unit (CIR-D) is a unit without stride and a 2x2 max
-pooling after it. The last unit has no ReLU, so that features may be negative. Module names are those of the
-published checkpoints.
+ring of its output, which is what the padding has touched. Nothing after the 3x3 convolution looks beyond a
+cell, so the same values come of leaving the padding out and cutting that ring off the shortcut: so it is
+done here, and the ring is never computed. The down-sampling unit (CIR-D) is a unit without stride and a 2x2
+max pooling after it. The last unit has no ReLU, so that features may be negative. Module names are those of
+the published checkpoints.
 """
 
 from __future__ import annotations

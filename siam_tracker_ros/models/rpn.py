@@ -132,7 +132,8 @@ class SimilarityHead(nn.Module):
 class CorrelationHead(nn.Module):
     """One response a cell, the plain correlation times a constant (SiamFC, Bertinetto et al., ECCVW 2016).
 
-    It has no weights. It answers as `SimilarityHead` does, and takes R search regions a kernel, as `xcorr` does.
+    It has no weights. It answers as `SimilarityHead` does, and takes R search regions a kernel, as `xcorr`
+    does.
     """
 
     def __init__(self, scale: float) -> None:

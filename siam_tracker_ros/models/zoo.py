@@ -19,6 +19,8 @@ from siam_tracker_ros.models.config import (
     LossConfig,
     MaskConfig,
     ModelConfig,
+    PyramidConfig,
+    SmallTargetConfig,
     TrackingConfig,
     ZooEntry,
 )
@@ -61,6 +63,54 @@ _SIAMMASK_SHARP = ModelConfig(
 _SIAMMASK_BASE = replace(_SIAMMASK_SHARP, mask=MaskConfig(refine_layers=None, refine_channels=None))
 """SiamMask's networks, as its own repository and PySOT have them."""
 
+_SIAMFC_ALEX = ModelConfig(
+    backbone="alexnetv1",
+    rpn_layers=(5,),
+    rpn_channels=None,
+    head="correlation",
+    anchor_num=1,
+    correlation_scale=0.001,
+)
+_SIAMFC_CIR = replace(_SIAMFC_ALEX, backbone="cir_resnet22", rpn_layers=(2,), correlation_scale=0.1)
+_SIAMRPN_ALEX = replace(_ALEX_LEGACY, head="up_channel")
+_SIAMRPN_CIR = ModelConfig(
+    backbone="cir_resnet22",
+    rpn_layers=(2,),
+    rpn_channels=None,
+    head="up_channel",
+    head_channels=256,
+    logistic=True,
+)
+
+SIAMFC_TRACKING = TrackingConfig(
+    window_influence=0.176,
+    lr=0.59,
+    base_size=0,
+    clip_state=False,
+    crop=CropRule(result_center="px", corner_ties="even", symmetric=True, round_fill=True),
+    pyramid=PyramidConfig(),
+    anchors=AnchorConfig(ratios=(1.0,)),
+)
+"""The constants of SiamFC's PyTorch implementation, with the limits of scale of the authors' own."""
+
+SIAMDW_FC_TRACKING = replace(
+    SIAMFC_TRACKING,
+    window_influence=0.35,
+    clip_state=True,
+    crop=CropRule(first_center="edge", corner_ties="even"),
+    pyramid=PyramidConfig(nested=True, scaled_shift=False, centered=False, whole_exemplar=True),
+)
+"""The constants that SiamDW's response-map tracker has where its configuration says nothing."""
+
+SIAMDW_RPN_TRACKING = TrackingConfig(
+    penalty_k=0.055,
+    window_influence=0.42,
+    lr=0.295,
+    base_size=0,
+    crop=CropRule(first_center="edge", side_ties="up", corner_ties="even"),
+)
+"""The constants that SiamDW's anchor tracker has where its configuration says nothing."""
+
 SIAMMASK_TRACKING = TrackingConfig(
     penalty_k=0.09,
     window_influence=0.39,
@@ -92,6 +142,14 @@ _W10_TRACKING = TrackingConfig(
     # each, 444 of them with the target painted out; weights/README.md has the reliability.
     confidence=ConfidenceConfig(bias=-1.32, score=0.57, margin=1.96, plausibility=0.72),
 )
+
+
+def _siamdw_fc(step: float, penalty: float, lr: float, window_influence: float) -> TrackingConfig:
+    base = SIAMDW_FC_TRACKING
+    assert base.pyramid is not None
+    pyramid = replace(base.pyramid, step=step, penalty=penalty)
+    return replace(base, pyramid=pyramid, lr=lr, window_influence=window_influence)
+
 
 _ENTRIES = (
     ZooEntry("siamrpn_alex_dwxcorr", _ALEX_LEGACY, _ALEX_TRACKING),
@@ -154,6 +212,45 @@ _ENTRIES = (
             mask_threshold=0.5,
             box_source="mask",
             anchors=AnchorConfig(ratios=(1.0,)),
+        ),
+    ),
+    ZooEntry("siamfc_alexnet", _SIAMFC_ALEX, SIAMFC_TRACKING),
+    # SiamDW's response-map trackers, with its constants for VOT 2017; for the wide one none are public.
+    ZooEntry("siamfc_cir_resnet22", _SIAMFC_CIR, _siamdw_fc(1.1466, 0.9994, 0.2061, 0.3242)),
+    ZooEntry(
+        "siamfc_cir_incep22",
+        replace(_SIAMFC_CIR, backbone="cir_incep22"),
+        _siamdw_fc(1.1679, 0.9285, 0.6782, 0.2566),
+    ),
+    ZooEntry(
+        "siamfc_cir_next22",
+        replace(_SIAMFC_CIR, backbone="cir_next22"),
+        _siamdw_fc(1.1531, 0.9489, 0.5706, 0.2581),
+    ),
+    ZooEntry("siamfc_cir_resnet22w", replace(_SIAMFC_CIR, backbone="cir_resnet22w"), SIAMDW_FC_TRACKING),
+    # DaSiamRPN's release of SiamRPN, with its constants for VOT.
+    ZooEntry(
+        "siamrpn_alexnet",
+        _SIAMRPN_ALEX,
+        replace(
+            SIAMDW_RPN_TRACKING,
+            penalty_k=0.04,
+            window_influence=0.44,
+            lr=0.45,
+            instance_size=271,
+            crop=CropRule(first_center="edge", corner_ties="even"),
+        ),
+    ),
+    ZooEntry(
+        "siamrpn_cir_resnet22",
+        _SIAMRPN_CIR,
+        replace(
+            SIAMDW_RPN_TRACKING,
+            penalty_k=0.038,
+            window_influence=0.347,
+            lr=0.388,
+            instance_size=271,
+            small_target=SmallTargetConfig(),
         ),
     ),
     ZooEntry("siamrpn_mobilev2_w10", _MOBILE_W10, _W10_TRACKING),
