@@ -7,18 +7,17 @@ image that does not fit is lost, without an error anywhere.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.shipped_files import shipped_file
 
 PROFILE_NAME = "fastdds_large_images.xml"
 ENOUGH_BYTES = 32 * 1024 * 1024
 """A shared-memory segment that holds several images of 1080p in 8-bit colour (6 MB each)."""
 
 _FAST_DDS_2_DISTROS = ("foxy", "galactic", "humble", "iron", "jazzy")
-_PACKAGE = "siam_tracker_ros"
 
 
 class DdsProfileError(SiamTrackerError):
@@ -32,10 +31,7 @@ def profile_variable(distro: str | None) -> str:
 
 def shipped_profile() -> Path | None:
     """Our profile file: the source tree's, or the installed package's; None where neither is."""
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    folders = [Path(__file__).resolve().parents[1]] + [Path(p) / "share" / _PACKAGE for p in prefixes if p]
-    files = (folder / "config" / PROFILE_NAME for folder in folders)
-    return next((file for file in files if file.is_file()), None)
+    return shipped_file(f"config/{PROFILE_NAME}")
 
 
 def use_shipped_profile(distro: str | None) -> None:

@@ -12,6 +12,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.count = 0
         self._before: dict[int, Any] = {}
 
     def asked(self) -> bool:
@@ -38,3 +39,4 @@ class Interrupt:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
+        self.count += 1

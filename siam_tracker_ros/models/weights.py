@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import yaml
 
 from siam_tracker_ros.models.checkpoint import CheckpointError
+from siam_tracker_ros.shipped_files import share_folders
 
 WEIGHTS_ENV = "SIAM_TRACKER_WEIGHTS"
 MANIFEST_NAME = "zoo.yaml"
-_PACKAGE = "siam_tracker_ros"
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,7 @@ def weight_folders() -> list[Path]:
     """
     folders = [Path(p) for p in os.environ.get(WEIGHTS_ENV, "").split(os.pathsep) if p]
     folders.append(own_folder())
-    folders.append(Path(__file__).resolve().parents[2] / "weights")
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p] + [sys.prefix]
-    folders += [Path(prefix) / "share" / _PACKAGE / "weights" for prefix in prefixes]
+    folders += [folder / "weights" for folder in share_folders()]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 

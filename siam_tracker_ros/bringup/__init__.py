@@ -1,0 +1,1 @@
+"""Starting several nodes as one: what to start, and how, with launch_ros and without."""
