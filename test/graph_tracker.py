@@ -9,7 +9,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import cv2
@@ -140,8 +140,8 @@ class Graph:
     def state(self) -> str:
         return self.ask(GetState, f"{NODE}/get_state").current_state.label
 
-    def set_parameter(self, name: str, value: Any) -> str:
-        """Set a parameter; the reason where it was refused."""
+    def set_parameter(self, name: str, value: Any, node: str = NODE) -> str:
+        """Set a parameter of a node; the reason where it was refused."""
         kinds = {
             bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
             int: (ParameterType.PARAMETER_INTEGER, "integer_value"),
@@ -150,7 +150,7 @@ class Graph:
         }
         kind, field = kinds[type(value)]
         parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-        (result,) = self.ask(SetParameters, f"{NODE}/set_parameters", parameters=[parameter]).results
+        (result,) = self.ask(SetParameters, f"{node}/set_parameters", parameters=[parameter]).results
         return "" if result.successful else result.reason
 
     def publish(self) -> int:
@@ -208,15 +208,20 @@ class Graph:
 
 
 @contextmanager
-def tracker_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A tracker node in a process group of its own; killed at the end if it has not ended."""
-    command = [sys.executable, "-m", "siam_tracker_ros.nodes.tracker_node", "--ros-args", *arguments]
+def node_process(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A node in a process group of its own; killed at the end if it has not ended."""
+    command = [sys.executable, "-m", f"siam_tracker_ros.nodes.{name}", "--ros-args", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, start_new_session=True, text=True)
     try:
         yield process
     finally:
         end(process)
+
+
+def tracker_process(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A tracker node."""
+    return node_process(NODE, *arguments)
 
 
 def end(process: subprocess.Popen[str], number: int = signal.SIGINT) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from node_parameters import STRUCTS
 
 from siam_tracker_ros.nodes.parameter_struct import (
     ParameterValueError,
@@ -19,21 +20,25 @@ from siam_tracker_ros.nodes.parameter_struct import (
 )
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 
-FILE = Path(__file__).resolve().parent.parent / "config" / "tracker.yaml"
+CONFIG = Path(__file__).resolve().parent.parent / "config"
 PARAMETERS = described(TrackerParameters)
+OF_ALL_NODES = [one for struct in STRUCTS.values() for one in described(struct)]
 
 
-def test_parameter_file_is_the_generated_one() -> None:
-    assert FILE.read_text() == parameter_file(TrackerParameters)
+@pytest.mark.parametrize("name", STRUCTS)
+def test_parameter_file_is_the_generated_one(name: str) -> None:
+    assert (CONFIG / f"{name}.yaml").read_text() == parameter_file(STRUCTS[name])
 
 
-def test_parameter_file_holds_the_defaults() -> None:
-    values = yaml.safe_load(FILE.read_text())["/**"]["ros__parameters"]
-    assert checked(TrackerParameters, values) == TrackerParameters()
-    assert set(values) == {one.name for one in PARAMETERS}
+@pytest.mark.parametrize("name", STRUCTS)
+def test_parameter_file_holds_the_defaults(name: str) -> None:
+    struct = STRUCTS[name]
+    values = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
+    assert checked(struct, values) == struct()
+    assert set(values) == {one.name for one in described(struct)}
 
 
-@pytest.mark.parametrize("one", PARAMETERS, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", OF_ALL_NODES, ids=lambda one: one.name)
 def test_every_parameter_is_described_and_bounded(one) -> None:
     assert one.description.endswith(".")
     one.check(one.default)

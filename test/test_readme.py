@@ -8,8 +8,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from node_parameters import STRUCTS
 
 from siam_tracker_ros.models.zoo import ZOO
+from siam_tracker_ros.nodes.parameter_struct import parameter_table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,9 +56,6 @@ def test_every_file_and_command_named_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_parameters_of_the_tracker_node_are_those_declared() -> None:
-    pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
-    from siam_tracker_ros.nodes.parameter_struct import parameter_table
-    from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
-
-    assert parameter_table(TrackerParameters).strip() in README
+@pytest.mark.parametrize("name", STRUCTS)
+def test_the_parameters_of_the_nodes_are_those_declared(name: str) -> None:
+    assert parameter_table(STRUCTS[name]).strip() in README

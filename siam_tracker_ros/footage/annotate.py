@@ -70,12 +70,18 @@ def _style_for(width: int, height: int) -> _Style:
     return _Style(line, text, pad=max(3, round(text * 0.5)), bar=max(3, round(text * 0.36)))
 
 
-def draw_results(image: Image, results: Mapping[str, TrackResult], heading: str = "") -> Image:
+def draw_results(
+    image: Image,
+    results: Mapping[str, TrackResult],
+    heading: str = "",
+    trails: Mapping[str, Sequence[tuple[float, float]]] = MappingProxyType({}),
+) -> Image:
     """A copy of `image` [H, W, 3] BGR uint8 with `results` by target id, and `heading` in a free corner.
 
     Each target has its box, its rotated box and mask where there are any, and a plate with state and
     confidence (and id, where there are several targets), all in the colour of its state. Lines lie around the
     target and plates beside it, within the frame; sizes follow the frame's. What has no room is left out.
+    `trails` are the centres of targets in earlier frames, px, oldest first: drawn as lines up to their boxes.
     """
     drawn: Image = image.copy()
     height, width = drawn.shape[:2]
@@ -83,10 +89,12 @@ def draw_results(image: Image, results: Mapping[str, TrackResult], heading: str 
     for result in results.values():
         if result.mask is not None and result.state not in _UNSEEN:
             _tint(drawn, result.mask, STATE_COLOURS[result.state], style)
+    extents = [_extent(result, style) for result in results.values()]
+    for (target_id, result), around in zip(results.items(), extents, strict=True):
+        _trail(drawn, trails.get(target_id, ()), around, STATE_COLOURS[result.state], style)
     for result in results.values():
         _outline(drawn, result, style)
 
-    extents = [_extent(result, style) for result in results.values()]
     plates: list[_Rect] = []
     if heading:
         plate = _Plate(heading, None, _TEXT_COLOUR)
@@ -117,6 +125,24 @@ def _tint(image: Image, mask: TargetMask, colour: Colour, style: _Style) -> None
         offset=(mask.x, mask.y),
     )
     cv2.drawContours(image, contours, -1, colour, max(1, style.line // 2), cv2.LINE_AA)
+
+
+def _trail(
+    image: Image, points: Sequence[tuple[float, float]], around: _Rect, colour: Colour, style: _Style
+) -> None:
+    """A line through `points` that grows towards the newest, and ends where the target begins."""
+    at = np.clip(np.array(points, dtype=np.float64).reshape(-1, 2), -_FAR, _FAR)
+    outside = (at < (around.x0, around.y0)).any(axis=1) | (at >= (around.x1, around.y1)).any(axis=1)
+    at = at[: int(np.flatnonzero(outside).max(initial=-1)) + 1]
+    if len(at) < 2:
+        return
+    fixed = np.round(at * (1 << _SHIFT)).astype(np.int32)
+    cv2.polylines(image, [fixed], False, _SHADE, style.line + 1, cv2.LINE_AA, _SHIFT)
+    parts = min(style.line, len(at) - 1)
+    for part, points_of_it in enumerate(np.array_split(np.arange(len(at) - 1), parts)):
+        stretch = fixed[points_of_it[0] : points_of_it[-1] + 2]
+        thickness = style.line - parts + part + 1
+        cv2.polylines(image, [stretch], False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _box_corners(result: TrackResult, margin: float) -> NDArray[np.float64]:

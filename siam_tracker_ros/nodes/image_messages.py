@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 
+def _bytes(pixels: NDArray[np.uint8]) -> array[int]:
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(pixels).data)
+    return data
+
+
 def image_message(header: Any, encoding: str, pixels: NDArray[np.uint8]) -> Image:
     """`pixels` [H, W] or [H, W, C] as a message in an encoding of 8 bits a channel."""
     height, width = pixels.shape[:2]
@@ -23,16 +29,12 @@ def image_message(header: Any, encoding: str, pixels: NDArray[np.uint8]) -> Imag
         width=width,
         encoding=encoding,
         step=pixels[0].nbytes,
-        data=array("B", pixels.tobytes()),
+        data=_bytes(pixels),
     )
 
 
 def jpeg_message(header: Any, frame: NDArray[np.uint8], quality: int) -> CompressedImage:
     """`frame` [H, W, 3] BGR as JPEG of a quality from 1 to 100."""
     _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return CompressedImage(
-        header=header,
-        # As image_transport writes it.
-        format="bgr8; jpeg compressed bgr8",
-        data=array("B", data.tobytes()),
-    )
+    # As image_transport's compressed publisher writes it, so that its subscribers read the colours right.
+    return CompressedImage(header=header, format="bgr8; jpeg compressed bgr8", data=_bytes(data))

@@ -1,0 +1,13 @@
+"""The parameters of every node, by the name of their file in config/."""
+
+from __future__ import annotations
+
+from siam_tracker_ros.nodes.overlay_parameters import OverlayParameters
+from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
+from siam_tracker_ros.nodes.video_source_parameters import VideoSourceParameters
+
+STRUCTS = {
+    "tracker": TrackerParameters,
+    "overlay": OverlayParameters,
+    "video_source": VideoSourceParameters,
+}
