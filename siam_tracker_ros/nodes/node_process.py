@@ -16,7 +16,9 @@ from rclpy.executors import ExternalShutdownException, ShutdownException, Single
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from siam_tracker_ros.dds_profile import use_shipped_profile
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.ros_distro import ros_distro
 
 # How long the node may take to let go of what it holds, s.
 _CLOSE_S = 20.0
@@ -49,8 +51,9 @@ def run_node(
     Callbacks run in a thread of the executor's, so that the main thread hears signals whatever they do. The
     node's `close` publishes its last messages while publishing is still possible. The main thread runs
     `meanwhile(node, stop)`, which returns soon after `stop` is set; the node ends when it returns, with the
-    exit status that it returns.
+    exit status that it returns. Large images get through (see `dds_profile`).
     """
+    use_shipped_profile(ros_distro())
     stop = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)

@@ -23,7 +23,6 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from siam_tracker_msgs.msg import TrackArray
-from siam_tracker_ros.dds_profile import use_shipped_profile
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.frames import Footage, Frame, FrameRange, SourceError, parse_frame_range
 from siam_tracker_ros.footage.player import Player, PlaySettings
@@ -32,7 +31,6 @@ from siam_tracker_ros.nodes.camera_info import approximate_camera_info, read_cam
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
 from siam_tracker_ros.nodes.video_source_parameters import VideoSourceParameters
-from siam_tracker_ros.ros_distro import ros_distro
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # How long subscribers have to fetch the last images and the status, when the node ends.
@@ -302,7 +300,6 @@ def _jpeg(header: Header, pixels: Any, quality: int) -> CompressedImage:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until its footage is over or it is told to end; the exit status."""
-    use_shipped_profile(ros_distro())
     return run_node(VideoSourceNode, argv, VideoSourceNode.until_over)
 
 
