@@ -157,3 +157,27 @@ def test_lines_survive_video_compression_colours():
     small = cv2.resize(drawn, (240, 180), interpolation=cv2.INTER_AREA)
     chroma = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb)[..., 1].astype(int)
     assert (chroma[72:118, 97:143] - 128).max() > 40
+
+
+def test_trail_leads_up_to_the_box_and_not_into_it():
+    image = grey(320, 240)
+    where = {"1": result(Box(200, 100, 40, 40))}
+    way = [(20.0 + 10 * step, 120.0) for step in range(21)]
+    drawn = draw_results(image, where, trails={"1": way, "gone": [(10.0, 10.0), (10.0, 230.0)]})
+    plain = draw_results(image, where)
+    trail = changed(plain, drawn)
+    assert trail[120, 20:190].all()
+    assert not trail[100:140, 200:240].any()
+    # Thinner at its old end, and nothing of targets that are not there.
+    assert trail[:, 25].sum() < trail[:, 170].sum()
+    assert not trail[:100].any()
+    assert has_colour(drawn[118:123, 100:150], STATE_COLOURS[TrackState.TRACKING])
+
+
+@pytest.mark.parametrize(
+    "way", [[], [(5.0, 5.0)], [(110.0, 110.0), (112.0, 112.0)], [(1e30, -1e30), (9.0, 9.0)]]
+)
+def test_trails_of_any_length_and_place(way):
+    image = grey(320, 240)
+    drawn = draw_results(image, {"1": result(Box(100, 100, 30, 30))}, trails={"1": way})
+    assert drawn.shape == image.shape
