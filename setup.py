@@ -41,6 +41,7 @@ setup(
     entry_points={
         "console_scripts": [
             "siam-tracker = siam_tracker_ros.cli:main",
+            "gimbal_sim_node = siam_tracker_ros.nodes.gimbal_sim_node:main",
             "servo_node = siam_tracker_ros.nodes.servo_node:main",
             "tracker_node = siam_tracker_ros.nodes.tracker_node:main",
             "overlay_node = siam_tracker_ros.nodes.overlay_node:main",

@@ -6,6 +6,7 @@ Array fields are given an `array.array`: rclpy takes it as it is, and goes throu
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Duration
@@ -16,10 +17,12 @@ from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray
 from siam_tracker_msgs.msg import TargetMask as TargetMaskMessage
 from siam_tracker_ros.footage.annotate import draw_results
 from siam_tracker_ros.nodes.image_messages import image_message
-from siam_tracker_ros.nodes.live_targets import TargetReport
-from siam_tracker_ros.nodes.tracking_worker import Counts, FrameReport
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.result import RotatedBox, TargetMask
+
+if TYPE_CHECKING:  # they need PyTorch, which who only makes messages does not
+    from siam_tracker_ros.nodes.live_targets import TargetReport
+    from siam_tracker_ros.nodes.tracking_worker import Counts, FrameReport
 
 MASK_ENCODINGS = {
     "none": TargetMaskMessage.NONE,
