@@ -29,9 +29,35 @@ Layout = Literal[
     "imagenet_vid",
     "lasot",
     "sequence_folder",
+    "synthetic",
     "trackingnet",
     "youtube_vos",
 ]
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """Composed sequences (`datasets.synthetic`): how many, how long, how large, and what happens in them.
+
+    A target's size, sqrt(w * h), is `min_size` to `max_size` of the shorter side. Up to `distractors` of the
+    same kind, up to `occluders` that cross. `blur` is the part of the sequences with motion blur; `light` and
+    `camera_motion` are 1 for what is usual, 0 for none. `stills` is a COCO file to cut objects out of (its
+    images: the source's `images`).
+    """
+
+    sequences: int = 500
+    frames: int = 24
+    width: int = 640
+    height: int = 400
+    min_size: float = 0.08
+    max_size: float = 0.45
+    distractors: int = 2
+    occluders: int = 2
+    blur: float = 0.35
+    light: float = 1.0
+    camera_motion: float = 1.0
+    stills: str | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +69,7 @@ class DataSource:
     (`davis`), train/list.txt (`got10k`), Annotations and Data (`imagenet_vid`, `imagenet_det`), the classes
     and training_set.txt (`lasot`), TRAIN_0 and so on (`trackingnet`), train/meta.json (`youtube_vos`);
     `split` names another part than that for training, as its reader describes. Of sequences every
-    `every`-th frame.
+    `every`-th frame. `synthetic`: `path` is a folder with cutouts/KIND, models/KIND and backgrounds.
     """
 
     layout: Layout
@@ -51,6 +77,7 @@ class DataSource:
     images: str = ""
     split: str | None = None
     every: int = 1
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from siam_tracker_ros.training.datasets.got10k import read_got10k
 from siam_tracker_ros.training.datasets.imagenet import read_imagenet
 from siam_tracker_ros.training.datasets.lasot import read_lasot
 from siam_tracker_ros.training.datasets.sequence_folder import read_sequence_folder
+from siam_tracker_ros.training.datasets.synthetic import read_synthetic
 from siam_tracker_ros.training.datasets.trackingnet import read_trackingnet
 from siam_tracker_ros.training.datasets.youtube_vos import read_youtube_vos
 from siam_tracker_ros.training.frame_store import FrameStore, build_frame_store
@@ -42,6 +43,10 @@ def _items(source: DataSource) -> Iterator[Item]:
         return _WITH_SPLIT[source.layout](folder, **split)  # type: ignore[operator, no-any-return]
     if source.split is not None:
         raise DatasetError(f"{folder}: the layout {source.layout} has no splits, but split is {source.split}")
+    if source.layout == "synthetic":
+        of = source.synthetic.stills
+        stills = None if of is None else (Path(of), Path(source.images))
+        return read_synthetic(folder, source.synthetic, stills)
     if source.layout == "coco":
         return read_coco(folder, Path(source.images))
     return read_sequence_folder(folder)
