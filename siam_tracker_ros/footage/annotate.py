@@ -137,12 +137,11 @@ def _trail(
     if len(at) < 2:
         return
     fixed = np.round(at * (1 << _SHIFT)).astype(np.int32)
-    cv2.polylines(image, [fixed], False, _SHADE, style.line + 1, cv2.LINE_AA, _SHIFT)
-    parts = min(style.line, len(at) - 1)
-    for part, points_of_it in enumerate(np.array_split(np.arange(len(at) - 1), parts)):
-        stretch = fixed[points_of_it[0] : points_of_it[-1] + 2]
-        thickness = style.line - parts + part + 1
-        cv2.polylines(image, [stretch], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+    parts = np.array_split(np.arange(len(at) - 1), min(style.line, len(at) - 1))
+    for ink, edge in ((_SHADE, 1), (colour, 0)):
+        for thinner, part in enumerate(reversed(parts)):
+            stretch = fixed[part[0] : part[-1] + 2]
+            cv2.polylines(image, [stretch], False, ink, style.line - thinner + edge, cv2.LINE_AA, _SHIFT)
 
 
 def _box_corners(result: TrackResult, margin: float) -> NDArray[np.float64]:
