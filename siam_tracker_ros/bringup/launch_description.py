@@ -45,6 +45,9 @@ from siam_tracker_ros.nodes.parameter_struct import described
 
 T = TypeVar("T")
 
+# How long launch_ros takes to give up on a transition that nobody will answer, and to say so.
+_ABANDONED_S = 1.5
+
 
 def launch_description(struct: type[T], plan_of: Callable[[T], Plan]) -> LaunchDescription:
     """Launch arguments from the fields of `struct`, then the processes of the plan made of their values."""
@@ -199,7 +202,13 @@ class _Ending:
     def _on_start(self, event: Any, context: LaunchContext) -> None:
         self._running.add(event.pid)
 
-    def _on_exit(self, event: Any, context: LaunchContext) -> None:
+    def _on_exit(self, event: Any, context: LaunchContext) -> list[Any]:
         self._running.discard(event.pid)
-        if self._failed and not self._running:
-            raise BringUpError(f"{self._failed}: {self._reasons[self._failed]}")
+        if not self._failed or self._running:
+            return []
+        last_word = OpaqueFunction(function=self._raise)
+        return [TimerAction(period=_ABANDONED_S, actions=[last_word], cancel_on_shutdown=False)]
+
+    def _raise(self, context: LaunchContext) -> None:
+        # Launch logs what is raised as an error, and takes exit status 1.
+        raise BringUpError(f"{self._failed}: {self._reasons[self._failed]}")

@@ -38,8 +38,10 @@ def plan_bringup(
     images = {"image_raw": arguments.image_topic, "camera_info": parts.camera_info_topic}
     beside: tuple[Process, ...] = ()
     if arguments.box:
-        # Nothing is published before everybody who reads images is there.
-        readers = 1 + (arguments.overlay or arguments.rviz) + arguments.selector + arguments.record
+        # Nothing is published before everybody who reads images is there: of the overlay nobody knows, as it
+        # reads while it is looked at.
+        watched = arguments.overlay and any(topic.startswith("overlay") for topic in recorded)
+        readers = 1 + watched + arguments.selector + arguments.record
         values |= {"start_paused": True, "wait_for_subscribers": readers}
         box = ("--box", arguments.box, "--source", SOURCE)
         remapping = {"camera_info": parts.camera_info_topic}
