@@ -12,7 +12,9 @@ _RESNETS = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
 
 
 def refine_layers(config: ModelConfig) -> tuple[int, ...]:
-    """Backbone layers that mask refinement merges; none without it."""
+    """Backbone layers that refinement merges, of masks or of regions; none without it."""
+    if config.region is not None:
+        return config.region.stages
     return (config.mask.refine_layers if config.mask else None) or ()
 
 

@@ -50,6 +50,23 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class RegionConfig:
+    """Region refinement (SiamAttn, Yu et al., CVPR 2020, section 3.3).
+
+    `stages` are the backbone's layers that the mask's features take in beside the levels, the last of them
+    giving their size. Regions are pooled to `box_pool` and `mask_pool` bins a side; the mask has four times
+    as many px. `offset_hidden` and `box_hidden` are the widths of the fully connected layers.
+    """
+
+    stages: tuple[int, ...] = (0, 1)
+    hidden: int = 256
+    box_pool: int = 4
+    mask_pool: int = 16
+    box_hidden: int = 512
+    offset_hidden: int = 1024
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Architecture of one Siamese network.
 
@@ -58,6 +75,8 @@ class ModelConfig:
     depthwise RPN per level (SiamRPN++, Li et al., CVPR 2019, section 3.3), with learned weights where
     `weighted`. A `similarity` head scores cells alone, with one anchor and no regression (SiamMask's
     two-branch variant).
+    With `attention` exemplar and search features enhance each other before they are compared, and with a
+    `region` the best box is refined and given its mask (SiamAttn); such a network has no `mask` branch.
 
     An `up_channel` head correlates `head_channels` channels (None: as many as it is given), and is `logistic`
     where it gives one logit an anchor in place of two. A `correlation` head gives one response map, the
@@ -72,6 +91,8 @@ class ModelConfig:
     weighted: bool = False
     anchor_num: int = 5
     mask: MaskConfig | None = None
+    attention: bool = False
+    region: RegionConfig | None = None
     head_channels: int | None = None
     logistic: bool = False
     correlation_scale: float = 1.0

@@ -2,7 +2,8 @@
 
 The figure of SiamRPN++ (Li et al., CVPR 2019, figure 1), block by block: backbone (`resnet`, `mobilenet_v2`,
 `alexnet`), adjust layers (`neck`), depthwise correlation (`xcorr`), RPN heads and their weighted sum (`rpn`);
-SiamMask (Wang et al., CVPR 2019, figure 2) adds the mask branch and its refinement (`mask`).
+SiamMask (Wang et al., CVPR 2019, figure 2) adds the mask branch and its refinement (`mask`), SiamAttn (Yu et
+al., CVPR 2020, figure 2) attention between the branches (`attention`) and region refinement (`region`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from siam_tracker_ros.models.attention import FeatureEnhance
 from siam_tracker_ros.models.backbones import build_backbone, refine_layers
 from siam_tracker_ros.models.config import ModelConfig
 from siam_tracker_ros.models.mask import Cells, MaskCorr, Refine
 from siam_tracker_ros.models.neck import AdjustAllLayer
+from siam_tracker_ros.models.region import BOX_STDS, BoxHead, FeatureFusion, RegionMaskHead
 from siam_tracker_ros.models.rpn import (
     CorrelationHead,
     DepthwiseRPN,
@@ -29,15 +32,21 @@ from siam_tracker_ros.models.rpn import (
 
 @dataclass(frozen=True)
 class Template:
-    """What a target leaves behind at its first frame: correlation kernels, with a leading batch dimension."""
+    """What a target leaves behind at its first frame, with a leading batch dimension.
+
+    Correlation kernels of the RPN, the mask branch and region refinement. Where attention mixes both
+    branches there are none before `SiameseNetwork.attend`, only what it takes of the exemplar.
+    """
 
     rpn: Kernels
-    mask: Tensor | None
+    mask: Tensor | None = None
+    region: Kernels = ()
+    exemplar: Kernels = ()
 
 
 @dataclass(frozen=True)
 class SearchFeatures:
-    """Features of a batch of search regions: the RPN's levels, and the layers that mask refinement merges."""
+    """Features of a batch of search regions: the RPN's levels, and the layers that refinement merges."""
 
     levels: list[Tensor]
     refine: list[Tensor]
@@ -47,9 +56,17 @@ def stack_templates(templates: Sequence[Template]) -> Template:
     """Templates of several targets as one batch, in their order."""
     if len(templates) == 1:
         return templates[0]
-    rpn = tuple(torch.cat(kernels) for kernels in zip(*(t.rpn for t in templates), strict=True))
     masks = [t.mask for t in templates if t.mask is not None]
-    return Template(rpn, torch.cat(masks) if masks else None)
+    return Template(
+        _stacked([t.rpn for t in templates]),
+        torch.cat(masks) if masks else None,
+        _stacked([t.region for t in templates]),
+        _stacked([t.exemplar for t in templates]),
+    )
+
+
+def _stacked(kernels: Sequence[Kernels]) -> Kernels:
+    return tuple(torch.cat(each) for each in zip(*kernels, strict=True))
 
 
 Head = CorrelationHead | DepthwiseRPN | MultiRPN | SimilarityHead | UPChannelRPN
@@ -71,10 +88,10 @@ def _build_head(config: ModelConfig, channels: tuple[int, ...]) -> Head:
 
 
 class SiameseNetwork(nn.Module):
-    """Backbone, neck, RPN head and, where the configuration has one, mask branch.
+    """Backbone, neck, RPN head and, where the configuration has them, attention, mask branch, regions.
 
     Images are [N, 3, H, W] float, BGR, 0..255, without mean or scale, as PySOT's weights expect.
-    State dict keys are PySOT's.
+    State dict keys are PySOT's, and those of SiamAttn's published weights.
     """
 
     rpn_head: Head
@@ -98,6 +115,15 @@ class SiameseNetwork(nn.Module):
                 self.refine_head = Refine(mask.refine_channels, mask.hidden)
             elif mask.coarse_size is None:
                 raise ValueError("a mask branch without refinement needs a coarse_size")
+        if config.attention:
+            self.feature_enhance = FeatureEnhance(channels)
+        if config.region is not None:
+            if config.mask is not None:
+                raise ValueError("region refinement gives the mask; there is no mask branch beside it")
+            stages = tuple(self.backbone.channels[layer] for layer in config.region.stages)
+            self.feature_fusion = FeatureFusion(stages, channels, config.region.hidden)
+            self.bbox_head = BoxHead(config.region)
+            self.add_module("mask_head", RegionMaskHead(config.region))
 
     def features(self, images: Tensor) -> SearchFeatures:
         """Features of [N, 3, H, W] images; also serves exemplars, which the neck tells by their size."""
@@ -115,14 +141,28 @@ class SiameseNetwork(nn.Module):
         return self.template_from(self.features(exemplar).levels)
 
     def template_from(self, levels: list[Tensor]) -> Template:
-        """Exemplar features per level, after the neck -> kernels."""
+        """Exemplar features per level, after the neck -> what later frames need of them."""
+        if self.config.attention:
+            return Template((), exemplar=self.feature_enhance.exemplar(levels))
+        return self._kernels(levels)
+
+    def _kernels(self, levels: list[Tensor]) -> Template:
         mask = None
         if self.config.mask is not None:
             mask = self.mask_head.kernel(levels[self.config.mask.level])
-        return Template(self.rpn_head.kernels(levels), mask)
+        region = self.feature_fusion.kernels(levels) if self.config.region is not None else ()
+        return Template(self.rpn_head.kernels(levels), mask, region)
+
+    def attend(self, template: Template, search: SearchFeatures) -> tuple[Template, SearchFeatures]:
+        """Let exemplar and search features enhance each other, where it is not done yet."""
+        if not template.exemplar:
+            return template, search
+        exemplar, levels = self.feature_enhance(template.exemplar, search.levels)
+        return self._kernels(exemplar), SearchFeatures(levels, search.refine)
 
     def respond(self, template: Template, search: SearchFeatures) -> tuple[Tensor, Tensor]:
         """Correlate -> cls [N, 2K, S, S] (background first), loc [N, 4K, S, S] (dx, dy, dw, dh)."""
+        template, search = self.attend(template, search)
         cls, loc = self.rpn_head(template.rpn, search.levels)
         return cls, loc
 
@@ -138,6 +178,24 @@ class SiameseNetwork(nn.Module):
             return self.mask_head.coarse_at(template.mask, level, cells)
         response = self.mask_head.at(template.mask, level, cells)
         logits: Tensor = self.refine_head(search.refine, response, cells)
+        return logits
+
+    def region_deltas(
+        self, template: Template, search: SearchFeatures, regions: Tensor, search_size: int
+    ) -> Tensor:
+        """Refinement of boxes, [M, 4]: shifts as parts of the size, logarithms of changes of size.
+
+        `regions` [M, 5] are (sample of the batch, x1, y1, x2, y2), px of the search region of `search_size`
+        px; template and features are attended to.
+        """
+        fused = self.feature_fusion.box_features(template.region, search.levels)
+        deltas: Tensor = self.bbox_head(fused, regions, fused.shape[-1] / search_size)
+        return deltas * deltas.new_tensor(BOX_STDS)
+
+    def region_masks(self, search: SearchFeatures, regions: Tensor, search_size: int) -> Tensor:
+        """Mask logits [M, side, side] of `regions`, as `region_deltas` takes them."""
+        fused = self.feature_fusion.mask_features(search.refine, search.levels)
+        logits: Tensor = self.get_submodule("mask_head")(fused, regions, fused.shape[-1] / search_size)
         return logits
 
     def forward(self, exemplar: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
