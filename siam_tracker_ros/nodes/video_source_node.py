@@ -249,7 +249,7 @@ class VideoSourceNode(Node):  # type: ignore[misc]
 
 
 def _play_settings(settings: VideoSourceParameters) -> PlaySettings:
-    rate = math.inf if settings.pace == "consumed" else settings.rate
+    rate = settings.rate or (math.inf if settings.pace == "consumed" else 0.0)
     return PlaySettings(rate, settings.loop, settings.reconnect_period)
 
 

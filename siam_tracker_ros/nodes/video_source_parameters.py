@@ -35,7 +35,8 @@ class VideoSourceParameters:
     )
     rate: float = parameter(
         0.0,
-        "Images/s published with pace rate; 0 for the source's own. A camera is not made faster by it.",
+        "Most images/s published. 0: the source's own rate, or with pace consumed as many as are consumed. A "
+        "camera is not made faster by it.",
         (0.0, 1000.0),
     )
     consumer_timeout: float = parameter(
