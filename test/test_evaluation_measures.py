@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from siam_tracker_ros.evaluation import davis, real_time, vot
-from siam_tracker_ros.evaluation.metrics import mask_overlap
+from siam_tracker_ros.evaluation.davis import mask_overlap
 from siam_tracker_ros.evaluation.one_pass_metrics import (
     NORMALISED_THRESHOLDS,
     center_errors,

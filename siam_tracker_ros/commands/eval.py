@@ -1,13 +1,17 @@
-"""`siam-tracker eval`: measure a tracker on labelled sequences, one pass from the first box, no resets."""
+"""`siam-tracker eval`: measure trackers on labelled sequences, as the benchmarks do."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-HELP = "measure a tracker on labelled sequences"
+if TYPE_CHECKING:
+    from siam_tracker_ros.evaluation.trackers import TrackerSpec
+
+HELP = "measure trackers on labelled sequences"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +21,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="folder of sequences: NAME/img/*.jpg, NAME/groundtruth.txt (x,y,w,h a line), "
-        "NAME/mask/*.png where there are masks",
+        help="folder of the benchmark, as it is handed out",
     )
-    parser.add_argument("--weights", required=True, metavar="NAME|PATH", help="weights by name or path")
+    parser.add_argument(
+        "--layout",
+        default="auto",
+        metavar="NAME",
+        help="sequences (NAME/img, NAME/groundtruth.txt), otb (DTB70), uav123, lasot, trackingnet, got10k, "
+        "vot, nfs or davis; auto (default) looks at the files",
+    )
+    parser.add_argument("--weights", metavar="NAME|PATH", help="weights by name or path, as --tracker")
+    parser.add_argument(
+        "--tracker",
+        nargs="+",
+        default=[],
+        metavar="T",
+        help="weights by name or path, opencv:csrt, opencv:kcf, opencv:mil, or a folder of result files",
+    )
+    parser.add_argument(
+        "--experiment",
+        default="ope",
+        choices=("ope", "realtime", "supervised", "anchored", "longterm"),
+        help="one pass (default), one pass in real time, restarts as VOT2016 to 2019, anchors as VOT2020 on, "
+        "long-term",
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="frames a second of realtime (default: the sequence's)"
+    )
+    parser.add_argument(
+        "--eao-lengths",
+        type=int,
+        nargs=2,
+        default=(115, 755),
+        metavar=("LOW", "HIGH"),
+        help="lengths, frames, that the expected average overlap is taken over (default: VOT2020's, 115 755)",
+    )
     parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
@@ -29,34 +64,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="search further and further once the target is lost (default: as the model says)",
     )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="keep results there; what is there already is not run again (default: keep nothing)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default: 1)")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="run on the Ray cluster there (auto: the one of this machine)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores there")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="measure these sequences alone")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print a table, write the JSON; the exit status."""
-    from tqdm import tqdm
+    """Measure, print a table for each tracker, write the JSON; the exit status."""
+    from siam_tracker_ros.evaluation.datasets.benchmarks import read_dataset
+    from siam_tracker_ros.evaluation.sequence import EvaluationError
+    from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
-    from siam_tracker_ros.evaluation.one_pass import EvaluationError, evaluate_sequence, summarise, table
-    from siam_tracker_ros.footage.sequence_folder import read_sequences
-    from siam_tracker_ros.tracking.siam_tracker import SiamTracker
-
-    sequences = read_sequences(args.dataset)
+    texts = [*([args.weights] if args.weights else []), *args.tracker]
+    if not texts:
+        raise EvaluationError("name what to measure: --weights NAME, or --tracker with any number of them")
+    specs = [TrackerSpec(text, args.model, args.device, args.long_term) for text in texts]
+    doubled = {spec.name for spec in specs if [one.name for one in specs].count(spec.name) > 1}
+    if doubled:
+        raise EvaluationError(
+            f"trackers need names of their own, and several are called {', '.join(doubled)}"
+        )
+    names = list(read_dataset(args.dataset, args.layout))
     if args.only:
-        unknown = set(args.only) - {sequence.name for sequence in sequences}
+        unknown = set(args.only) - set(names)
         if unknown:
             raise EvaluationError(f"{args.dataset} has no sequence called {', '.join(sorted(unknown))}")
-        sequences = [sequence for sequence in sequences if sequence.name in args.only]
-    tracker = SiamTracker.from_weights(
-        args.weights, model=args.model, device=args.device, long_term=args.long_term
-    )
-    print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", file=sys.stderr)
-    scores = {}
-    for sequence in tqdm(sequences, unit="sequence", disable=None):
-        scores[sequence.name] = evaluate_sequence(tracker, sequence)
-    evaluation = summarise(scores)
-    print(table(evaluation))
+        names = [name for name in names if name in args.only]
+    with tempfile.TemporaryDirectory(prefix="siam_tracker_eval_") as nowhere:
+        out = args.out or Path(nowhere)
+        found = {spec.name: _measure(args, spec, names, out) for spec in specs}
     if args.json is not None:
+        content = next(iter(found.values())) if len(found) == 1 else {"trackers": found}
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(evaluation.to_json(), indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _measure(args: argparse.Namespace, spec: TrackerSpec, names: list[str], out: Path) -> dict[str, Any]:
+    """Run what is not there yet, print the table; the scores as plain values."""
+    from tqdm import tqdm
+
+    from siam_tracker_ros.evaluation.evaluate import Job, challenge_scores, do_all, evaluation
+    from siam_tracker_ros.evaluation.scores import table
+
+    jobs = [Job(spec, args.dataset, args.layout, name, args.experiment, out, args.rate) for name in names]
+    if not spec.is_results:
+        with tqdm(total=len(jobs), desc=spec.name, unit="sequence", disable=None) as bar:
+            for _ in do_all(jobs, args.jobs, args.ray):
+                bar.update()
+    print(f"{spec.name}, {args.experiment}")
+    if args.experiment in ("ope", "realtime"):
+        scored = evaluation(jobs)
+        print(table(scored))
+        return scored.to_json()
+    measured = challenge_scores(jobs, tuple(args.eao_lengths))
+    print("  ".join(f"{name} {value:.3f}" for name, value in measured.items()))
+    return measured

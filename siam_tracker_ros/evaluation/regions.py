@@ -44,6 +44,11 @@ Region = Box | Polygon | MaskRegion
 """Where a target is. None stands for no region: not in view, or nothing reported."""
 
 
+def is_visible(truth: Box) -> bool:
+    """Whether a ground-truth box says that the target is in view: finite, with an area."""
+    return all(map(math.isfinite, truth)) and truth.w > 0 and truth.h > 0
+
+
 def parse_region(text: str) -> Region | None:
     """A region from a line of a VOT file: `x,y,w,h`, `x1,y1,x2,y2,x3,y3,...` or `mX,Y,W,H,run,run,...`.
 

@@ -1,0 +1,1 @@
+"""Readers of the layouts in which public benchmarks are handed out."""
