@@ -1,4 +1,4 @@
-"""Readers of benchmarks, on made-up folders in their layouts, against those of the GOT-10k and VOT tool kits."""
+"""Readers of benchmarks, on made-up folders in their layouts, against those of two tool kits."""
 
 from __future__ import annotations
 

@@ -69,11 +69,3 @@ def sequence_folders(folder: Path) -> list[Path]:
     if not found:
         raise SequenceFolderError(f"no sequence (NAME/groundtruth.txt) in {folder}")
     return found
-
-
-def read_sequences(folder: Path) -> list[LabelledSequence]:
-    """Every sequence under `folder`, by name.
-
-    Raises SequenceFolderError where there is none, or as `read_sequence` does.
-    """
-    return [read_sequence(path) for path in sequence_folders(folder)]
