@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +94,7 @@ class ServoGraph:
         self.odometry_publisher = publish(Odometry, "odom", qos_profile_sensor_data)
         self.clock_publisher = publish(Clock, "/clock", 10)
         self._tick = 0
+        self.changed: list[str] = []
         self._next_tick = time.monotonic()
         self.simulated_ns: int | None = None
         self.calm()
@@ -111,6 +114,9 @@ class ServoGraph:
         self.more_tracks: list[Track] = []
         self.track_frame = FRAME
         self.track_size = (WIDTH, HEIGHT)
+        self.before_tick: Callable[[float], None] | None = None
+        self.track_latency_s = 0.0
+        self._late: deque[tuple[int, TrackArray]] = deque()
         self.manual: TwistStamped | None = None
         self.range: Range | None = None
         self.odometry: Odometry | None = None
@@ -134,15 +140,17 @@ class ServoGraph:
             self.simulated_ns += round(TICK_S * 1e9)
             self.clock_publisher.publish(Clock(clock=stamp_of(self.simulated_ns)))
         stamp = stamp_of(self.now_ns())
+        if self.before_tick is not None:
+            self.before_tick(self.now_ns() * 1e-9)
         if self.joints is not None:
             joints = JointState(name=list(self.joints), position=list(self.joints.values()))
             joints.header.stamp = stamp
             self.joint_publisher.publish(joints)
         if self._tick % 4 == 0 and self.track is not None:
-            tracks = TrackArray(image_width=self.track_size[0], image_height=self.track_size[1])
-            tracks.tracks = [self.track, *self.more_tracks]
-            tracks.header.stamp, tracks.header.frame_id = stamp, self.track_frame
-            self.track_publisher.publish(tracks)
+            due_ns = self.now_ns() + round(self.track_latency_s * 1e9)
+            self._late.append((due_ns, self._tracks([self.track, *self.more_tracks])))
+        while self._late and self._late[0][0] <= self.now_ns():
+            self.track_publisher.publish(self._late.popleft()[1])
         for message, publisher, every in (
             (self.quaternion, self.attitude_publisher, 1),
             (self.odometry, self.odometry_publisher, 1),
@@ -153,6 +161,17 @@ class ServoGraph:
             if message is not None and self._tick % every == 0:
                 message.header.stamp = stamp
                 publisher.publish(message)
+
+    def _tracks(self, tracks: list[Track]) -> TrackArray:
+        message = TrackArray(image_width=self.track_size[0], image_height=self.track_size[1])
+        message.tracks = [copy.deepcopy(track) for track in tracks]
+        message.header.stamp, message.header.frame_id = stamp_of(self.now_ns()), self.track_frame
+        return message
+
+    def report(self, *tracks: Track) -> int:
+        """Publish these tracks now, whatever is published otherwise; when, ns."""
+        self.track_publisher.publish(self._tracks(list(tracks)))
+        return self.now_ns()
 
     def wait(self, until: Callable[[], Any], what: str, alive: bool = True) -> Any:
         """Play on until `until()` is true, and return it. Fails after DEADLINE_S, or if the node ends."""
@@ -199,6 +218,11 @@ class ServoGraph:
         (result,) = self.ask(SetParameters, f"{NODE}/set_parameters", parameters=[parameter]).results
         return "" if result.successful else result.reason
 
+    def set(self, name: str, value: Any) -> None:
+        """Set a parameter, to be set back before the next test."""
+        assert self.set_parameter(name, value) == ""
+        self.changed.insert(0, name)
+
     def arm(self, on: bool = True) -> Any:
         return self.ask(SetBool, f"{NODE}/arm", data=on)
 
@@ -219,7 +243,7 @@ class ServoGraph:
         """Wait until the gimbal is told to move, steadily."""
         self.commands.clear()
         self.wait(
-            lambda: len(self.commands) > 5 and all(map(moving, self.commands[-5:])), "a command that moves"
+            lambda: len(self.commands) > 2 and all(map(moving, self.commands[-3:])), "a command that moves"
         )
         return self.commands[-1]
 

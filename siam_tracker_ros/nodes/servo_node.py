@@ -96,6 +96,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         super().__init__("servo_node", **options)
         declare(self, ServoParameters)
         self._settings = read(self, ServoParameters)
+        servo_config(self._settings)  # what contradicts itself is refused at once
         self._trouble = ""
         self._servo: Servo | None = None
         self._camera_info: CameraInfo | None = None
@@ -449,11 +450,14 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
             if self._watchdog is not None:
                 self._watchdog.beat()
             self._send(command, jitter_ms)
-        if command.state != self._last.state:
-            log = self.get_logger()
-            tell = log.error if command.state == ServoState.FAULT else log.info
-            tell(f"{self._last.state.name} -> {command.state.name}: {command.reason}")
-        self._last = command
+        before, self._last = self._last.state, command
+        if command.state != before:
+            change = f"{before.name} -> {command.state.name}: {command.reason}"
+            # Two lines, as rclpy takes one severity from each.
+            if command.state == ServoState.FAULT:
+                self.get_logger().error(change)
+            else:
+                self.get_logger().info(change)
         self._loop_rate.tick(started)
         self._times.record(jitter=abs(jitter_ms), step=(time.monotonic() - started) * 1e3)
 
@@ -475,9 +479,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         try:
             if not self._stood_still:
                 self._standstills += 1
-                self.get_logger().error(
-                    f"the control loop has stood still for {quiet_s:.2f} s: zero goes out"
-                )
+                self.get_logger().error(f"{reason}: zero goes out")
             self._stood_still = True
             self._send(_standing(self._last)._replace(state=ServoState.HOLDING, reason=reason), quiet_s * 1e3)
         finally:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Duration as DurationMessage
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
+from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from siam_tracker_ros.control.frames import to_pan_tilt
 from siam_tracker_ros.control.servo import ServoCommand
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters
+
+# The zeros at the end must not push each other out.
+_DEPTH = 5
+_LAST_WORD = Duration(seconds=1)
 
 
 class ServoOutput(Protocol):
@@ -33,7 +39,7 @@ class PublishedOutput:
     def __init__(self, node: Any, parameters: ServoParameters) -> None:
         self._node = node
         self._parameters = parameters
-        self._publisher = node.create_publisher(self.message_type, self.topic, 1)
+        self._publisher = node.create_publisher(self.message_type, self.topic, _DEPTH)
 
     def send(self, command: ServoCommand, stamp: Time) -> None:
         """Publish one command."""
@@ -46,7 +52,8 @@ class PublishedOutput:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Take the topic down."""
+        """Take the topic down, once its readers have the last zeros."""
+        self._publisher.wait_for_all_acked(_LAST_WORD)
         self._node.destroy_publisher(self._publisher)
 
 
@@ -99,7 +106,7 @@ class JointTrajectoryOutput(PublishedOutput):
         """The set-point as a trajectory of one point; None before any attitude."""
         if command.setpoint is None:
             return None
-        period = Duration(nanosec=round(1e9 / self._parameters.control_rate))
+        period = DurationMessage(nanosec=round(1e9 / self._parameters.control_rate))
         point = JointTrajectoryPoint(positions=list(to_pan_tilt(command.setpoint)), time_from_start=period)
         message = JointTrajectory(
             joint_names=[self._parameters.pan_joint, self._parameters.tilt_joint], points=[point]
