@@ -38,7 +38,7 @@ class Cutout:
     views: Callable[[int, np.random.Generator], Sequence[UInt8]]
 
 
-def _trimmed(bgra: UInt8) -> UInt8:
+def _trimmed(bgra: UInt8, max_share: float = _MAX_ALPHA_SHARE) -> UInt8:
     """`bgra` cut to what is opaque and brought to at most `_MAX_SIDE` px. Raises ValueError if unusable."""
     if bgra.ndim != 3 or bgra.shape[2] != 4:
         raise ValueError("it has no alpha channel")
@@ -47,7 +47,7 @@ def _trimmed(bgra: UInt8) -> UInt8:
         raise ValueError(f"what is opaque in it is {w} x {h} px")
     cut = bgra[y : y + h, x : x + w]
     share = float((cut[..., 3] > 127).mean())
-    if not _MIN_ALPHA_SHARE < share < _MAX_ALPHA_SHARE:
+    if not _MIN_ALPHA_SHARE < share <= max_share:
         raise ValueError(f"{share:.0%} of it is opaque: it has no outline")
     scale = min(1.0, _MAX_SIDE / max(w, h))
     if scale < 1.0:
@@ -82,7 +82,7 @@ def _picture(path: Path, _count: int, _rng: np.random.Generator) -> Sequence[UIn
 
 
 def _model(path: Path, count: int, rng: np.random.Generator) -> Sequence[UInt8]:
-    return [_trimmed(view) for view in render_turn(path, count, rng)]
+    return [_trimmed(view, 1.0) for view in render_turn(path, count, rng)]
 
 
 def _of_still(frame: AnnotatedFrame, number: int, _count: int, _rng: np.random.Generator) -> Sequence[UInt8]:
