@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from siam_tracker_ros.models.config import BoxCenter
 from siam_tracker_ros.tracking.errors import InvalidBoxError
 
 Float = NDArray[np.float64]
 
 # Sides beyond this, px, are a mistake in units or an overflow on the way, not a target.
 _MAX_SIDE = 1e6
+_BEFORE_CENTER: dict[BoxCenter, int] = {"edge": 0, "px": 1}
 
 
 class Box(NamedTuple):
@@ -25,9 +27,10 @@ class Box(NamedTuple):
     w: float
     h: float
 
-    def center_box(self) -> CenterBox:
-        """The same box by its centre."""
-        return CenterBox(self.x + self.w / 2, self.y + self.h / 2, self.w, self.h)
+    def center_box(self, center: BoxCenter = "edge") -> CenterBox:
+        """The same box by its centre: that of its edges, or of the px it covers, half a px before."""
+        before = _BEFORE_CENTER[center]
+        return CenterBox(self.x + (self.w - before) / 2, self.y + (self.h - before) / 2, self.w, self.h)
 
 
 class CenterBox(NamedTuple):
@@ -38,9 +41,10 @@ class CenterBox(NamedTuple):
     w: float
     h: float
 
-    def corner_box(self) -> Box:
-        """The same box by its top-left corner."""
-        return Box(self.cx - self.w / 2, self.cy - self.h / 2, self.w, self.h)
+    def corner_box(self, center: BoxCenter = "edge") -> Box:
+        """The same box by its top-left corner; what is taken as its centre is as in `Box.center_box`."""
+        before = _BEFORE_CENTER[center]
+        return Box(self.cx - (self.w - before) / 2, self.cy - (self.h - before) / 2, self.w, self.h)
 
 
 def checked_box(box: Sequence[float], frame_width: int, frame_height: int) -> Box:

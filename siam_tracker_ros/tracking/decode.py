@@ -45,11 +45,16 @@ class Selection(NamedTuple):
     h: float
 
 
+def hann_window(size: int) -> Tensor:
+    """Cosine (Hann) window [size, size], float64, one in the middle."""
+    hann = torch.hann_window(size, periodic=False, dtype=torch.float64)
+    return torch.outer(hann, hann)
+
+
 def response_grid(config: AnchorConfig, score_size: int, device: torch.device) -> ResponseGrid:
     """Anchors and cosine (Hann) window for maps of `score_size` cells a side."""
     anchors = torch.from_numpy(anchor_grid(config, score_size)).to(device)
-    hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
-    window = torch.outer(hann, hann).flatten().to(torch.float32)
+    window = hann_window(score_size).flatten().to(torch.float32)
     shapes = len(anchors) // (score_size * score_size)
     return ResponseGrid(score_size, config.stride, anchors, window.repeat(shapes).to(device))
 
@@ -85,14 +90,16 @@ def shape_penalty(boxes: Tensor, size: Tensor, penalty_k: float) -> Tensor:
     return torch.exp(-(ratio * scale - 1.0) * penalty_k)
 
 
-def _runner_up(penalised: Tensor, grid: ResponseGrid, cell: Tensor, box: Tensor) -> Tensor:
-    """Best penalised score [N] at cells outside the chosen box, at least two cells from the chosen one."""
-    side = grid.score_size
-    best_per_cell = penalised.view(len(penalised), -1, side, side).amax(dim=1)
+def runner_up(values: Tensor, side: int, stride: float, cell: Tensor, box: Tensor) -> Tensor:
+    """Best of `values` [N, K * side * side] at cells outside the chosen box, two or more from the chosen one.
+
+    `cell` [N] is the chosen one, `box` [N, 4] its box; a cell is `stride` px of the search region.
+    """
+    best_per_cell = values.view(len(values), -1, side, side).amax(dim=1)
     row, col = cell // side, cell % side
     axis = torch.arange(side, device=cell.device)
     # The response to one target spreads over about half its size, in cells of the map.
-    reach = (box[:, 2:] / (2 * grid.stride)).clamp(min=2.0, max=side / 2)
+    reach = (box[:, 2:] / (2 * stride)).clamp(min=2.0, max=side / 2)
     near_cols = (axis[None] - col[:, None]).abs() <= reach[:, :1]
     near_rows = (axis[None] - row[:, None]).abs() <= reach[:, 1:]
     near = near_rows[:, :, None] & near_cols[:, None, :]
@@ -123,13 +130,13 @@ def select(
     box = boxes.gather(2, index[:, None, None].expand(-1, 4, 1)).squeeze(2)
     chosen_penalised = penalised.gather(1, chosen).squeeze(1)
     cell = index % (grid.score_size * grid.score_size)
-    runner_up = _runner_up(penalised, grid, cell, box) / chosen_penalised.clamp(min=1e-6)
+    elsewhere = runner_up(penalised, grid.score_size, grid.stride, cell, box)
     columns = (
         index.float(),
         scores.gather(1, chosen).squeeze(1),
         penalty.gather(1, chosen).squeeze(1),
         rank,
-        runner_up.clamp(max=1.0),
+        (elsewhere / chosen_penalised.clamp(min=1e-6)).clamp(max=1.0),
     )
     return torch.cat((torch.stack(columns, dim=1), box), dim=1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkpoint
-from siam_tracker_ros.models.config import TrackingConfig, ZooEntry
+from siam_tracker_ros.models.config import PyramidConfig, TrackingConfig, ZooEntry
 from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template, stack_templates
@@ -42,6 +43,8 @@ from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_
 from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
 from siam_tracker_ros.tracking.mask_box import box_of_mask
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask
+from siam_tracker_ros.tracking.peak import PeakGrid, peak_grid, scale_factors, select_peak
+from siam_tracker_ros.tracking.pyramid import NestedWindows, SearchSide, nested_windows, scaled_windows
 from siam_tracker_ros.tracking.result import TargetMask, TrackResult
 from siam_tracker_ros.tracking.state import TrackState
 from siam_tracker_ros.tracking.target import Target
@@ -57,7 +60,8 @@ _COAST_TAU_S = 0.5
 class _Search:
     """Where one target, which was at `box`, is searched for in one frame.
 
-    `scale` is network px per frame px.
+    `scale` is network px per frame px. There is a window for every scale searched; `nested` holds them where
+    they are cut from one another.
     """
 
     target: Target
@@ -66,7 +70,8 @@ class _Search:
     instance_size: int
     window_influence: float
     scale: float
-    window: Window
+    windows: tuple[Window, ...]
+    nested: NestedWindows | None = None
 
     @property
     def batch_key(self) -> tuple[int, float]:
@@ -75,16 +80,22 @@ class _Search:
 
 
 def _plan_search(target: Target, config: TrackingConfig) -> _Search:
-    box, instance_size, influence = target.box, config.instance_size, config.window_influence
+    box, instance_size, influence = target.box, target.instance_size, config.window_influence
     wide = config.long_term if target.condition.lost else None
     if wide is not None:
         instance_size = wide.instance_sizes[min(target.lost_frames, len(wide.instance_sizes) - 1)]
         influence = wide.window_influence
-    exemplar = exemplar_side(box.w, box.h, config.context_amount)
-    side = exemplar * (instance_size / config.exemplar_size)
-    window = centred_window(box, side, config.crop)
-    scale = config.exemplar_size / exemplar
-    return _Search(target, box, wide is not None, instance_size, influence, scale, window)
+    search = partial(_Search, target, box, wide is not None, instance_size, influence)
+    if config.pyramid is None or target.side is None:
+        exemplar = exemplar_side(box.w, box.h, config.context_amount)
+        side = exemplar * (instance_size / config.exemplar_size)
+        return search(config.exemplar_size / exemplar, (centred_window(box, side, config.crop),))
+    side = target.side.px * (instance_size / target.instance_size)
+    factors = scale_factors(config.pyramid)
+    if config.pyramid.nested:
+        nested = nested_windows(box, side, factors, instance_size, config.crop)
+        return search(instance_size / side, nested.inner, nested)
+    return search(instance_size / side, scaled_windows(box, side, factors, config.crop))
 
 
 def _measured_box(search: _Search, selection: Selection) -> CenterBox:
@@ -120,6 +131,7 @@ class SiamTracker:
         self.dtype = resolve_dtype(precision, self.device)
         self._network = inference_copy(network, self.device, self.dtype)
         self._grids: dict[int, ResponseGrid] = {}
+        self._peak_grids: dict[int, PeakGrid] = {}
 
     @classmethod
     def from_weights(
@@ -160,14 +172,23 @@ class SiamTracker:
         """
         frame = checked_frame(frame)
         config = self.entry.tracking
-        x, y, w, h = checked_box(box, frame.shape[1], frame.shape[0])
-        to_center = 1 if config.crop.first_center == "px" else 0
-        center = CenterBox(x + (w - to_center) / 2, y + (h - to_center) / 2, w, h)
+        center = checked_box(box, frame.shape[1], frame.shape[0]).center_box(config.crop.first_center)
         fill = channel_mean(frame, config.crop)
-        side = exemplar_side(w, h, config.context_amount)
+        side = exemplar_side(center.w, center.h, config.context_amount)
         window = centred_window(center, side, config.crop)
-        exemplar = self._crop(frame, [window], config.exemplar_size, [fill])
-        return Target(self._network.template(exemplar), center, fill, stamp)
+        exemplar = self._network_input(self._cut(self._source(frame), [window], config.exemplar_size, [fill]))
+        instance_size, small = config.instance_size, config.small_target
+        if small is not None and center.w * center.h < small.area_share * frame.shape[0] * frame.shape[1]:
+            instance_size = small.instance_size
+        search_side = None
+        if config.pyramid is not None:
+            px = (window.side if config.pyramid.whole_exemplar else side) * (
+                instance_size / config.exemplar_size
+            )
+            low, high = config.pyramid.side_limits
+            search_side = SearchSide(px, low * px, high * px)
+        template = self._network.template(exemplar)
+        return Target(template, center, fill, instance_size, search_side, stamp)
 
     @torch.inference_mode()
     def track(
@@ -199,19 +220,24 @@ class SiamTracker:
     ) -> list[TrackResult]:
         config = self.entry.tracking
         instance_size, influence = group[0].instance_size, group[0].window_influence
-        crops = self._crop(frame, [s.window for s in group], instance_size, [s.target.fill for s in group])
+        crops = self._search_crops(frame, group)
         template = stack_templates([s.target.template for s in group])
         features = self._network.features(crops)
         cls, loc = self._network.respond(template, features)
-        grid = self._grid(config.score_size(instance_size))
-        if cls.shape[-1] != grid.score_size:
-            raise InconsistentModelError(
-                f"{self.entry.name}: a search region of {instance_size} px gives {cls.shape[-1]} response "
-                f"cells a side, but its instance, exemplar and base size say {grid.score_size}"
-            )
         sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
         size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
-        selections = read_selections(select(cls, loc, grid, size, config.penalty_k, influence))
+        if config.pyramid is not None:
+            peaks = self._peak_grid(config.pyramid, cls.shape[-1])
+            selected = select_peak(cls[:, 1:], peaks, size, config.pyramid, influence)
+        else:
+            grid = self._grid(config.score_size(instance_size))
+            if cls.shape[-1] != grid.score_size:
+                raise InconsistentModelError(
+                    f"{self.entry.name}: a search region of {instance_size} px gives {cls.shape[-1]} "
+                    f"response cells a side, but its instance, exemplar and base size say {grid.score_size}"
+                )
+            selected = select(cls, loc, grid, size, config.penalty_k, influence)
+        selections = read_selections(selected)
         found: list[TargetMask] = []
         measured = [_measured_box(s, selection) for s, selection in zip(group, selections, strict=True)]
         if config.box_source == "mask":
@@ -232,28 +258,55 @@ class SiamTracker:
             for result, mask in zip(results, found, strict=True)
         ]
 
-    def _crop(
+    def _search_crops(self, frame: Frame, group: list[_Search]) -> Tensor:
+        """The search regions of a group [R * N, 3, size, size], all targets at the first scale first."""
+        source, size = self._source(frame), group[0].instance_size
+        scales = range(len(group[0].windows))
+        if group[0].nested is None:
+            windows = [search.windows[scale] for scale in scales for search in group]
+            fills = [search.target.fill for _ in scales for search in group]
+            return self._network_input(self._cut(source, windows, size, fills))
+        crops = []
+        for search in group:
+            assert search.nested is not None
+            fill = search.target.fill
+            (region,) = self._cut(source, [search.nested.outer], search.nested.side, [fill])
+            whole = region.round().to(torch.uint8) if region.is_floating_point() else region.numpy()
+            crops.append(self._cut(whole, search.windows, size, [fill] * len(scales)))
+        return self._network_input(torch.stack(crops, dim=1).flatten(0, 1))
+
+    def _source(self, frame: Frame) -> Frame | Tensor:
+        """The frame where crops are taken: in host memory for the CPU, else on the device."""
+        if self.device.type == "cpu":
+            return frame
+        return frame_tensor(frame).pin_memory().to(self.device, non_blocking=True)
+
+    def _cut(
         self,
-        frame: Frame,
+        source: Frame | Tensor,
         windows: Sequence[Window],
         size: int,
         fills: Sequence[tuple[int, int, int]],
     ) -> Tensor:
-        """Windows as a network input [N, 3, size, size], channels last in memory."""
-        if self.device.type == "cpu":
-            crops = [
-                crop_window(frame, window, size, fill) for window, fill in zip(windows, fills, strict=True)
-            ]
-            batch = torch.from_numpy(np.stack(crops) if len(crops) > 1 else crops[0][None])
-        else:
-            uploaded = frame_tensor(frame).pin_memory().to(self.device, non_blocking=True)
-            batch = sample_windows(uploaded, windows, size, fills)
-        return batch.permute(0, 3, 1, 2).to(self.dtype)
+        """Windows resized to [N, size, size, 3], uint8 on the CPU, else float32."""
+        if isinstance(source, Tensor):
+            return sample_windows(source, windows, size, fills)
+        crops = [crop_window(source, window, size, fill) for window, fill in zip(windows, fills, strict=True)]
+        return torch.from_numpy(np.stack(crops) if len(crops) > 1 else crops[0][None])
+
+    def _network_input(self, images: Tensor) -> Tensor:
+        """Images [N, size, size, 3] as the network takes them: [N, 3, size, size], channels last."""
+        return images.permute(0, 3, 1, 2).to(self.dtype)
 
     def _grid(self, score_size: int) -> ResponseGrid:
         if score_size not in self._grids:
             self._grids[score_size] = response_grid(self.entry.tracking.anchors, score_size, self.device)
         return self._grids[score_size]
+
+    def _peak_grid(self, pyramid: PyramidConfig, score_size: int) -> PeakGrid:
+        if score_size not in self._peak_grids:
+            self._peak_grids[score_size] = peak_grid(pyramid, score_size, self.device)
+        return self._peak_grids[score_size]
 
     def _advance(
         self,
@@ -295,11 +348,18 @@ class SiamTracker:
             decay = math.exp(-dt / _COAST_TAU_S)
             target.velocity = (vx * decay, vy * decay)
         else:
-            # A box read from the mask is the next reference as it is (SiamMask, section 3.3).
-            lr = 1.0 if config.box_source == "mask" else penalty * score * config.lr
+            if config.box_source == "mask":
+                # A box read from the mask is the next reference as it is (SiamMask, section 3.3).
+                lr = 1.0
+            elif config.pyramid is not None:
+                lr = config.lr
+            else:
+                lr = penalty * score * config.lr
             after = measured._replace(
                 w=before.w * (1 - lr) + measured.w * lr, h=before.h * (1 - lr) + measured.h * lr
             )
+            if target.side is not None:
+                target.side = target.side.towards(target.side.px * measured.w / before.w, lr)
             # A step that may be an occluder's or a distractor's must not be coasted on.
             gain = sure * (1.0 - math.exp(-dt / _VELOCITY_TAU_S))
             target.velocity = (
@@ -310,9 +370,10 @@ class SiamTracker:
                 # The leap to where a lost target is seen again is no motion of its own.
                 target.velocity = (0.0, 0.0)
         clipped = clip_to_frame(after, frame_width, frame_height, config.min_target_size)
-        keeps_clip = long_term is None or long_term.clip_state
+        keeps_clip = config.clip_state and (long_term is None or long_term.clip_state)
         target.box = clipped if keeps_clip else after
-        return TrackResult(clipped.corner_box(), score, sure, target.condition.state, target.velocity)
+        result_box = clipped.corner_box(config.crop.result_center)
+        return TrackResult(result_box, score, sure, target.condition.state, target.velocity)
 
     def _masks(
         self,
@@ -332,7 +393,7 @@ class SiamTracker:
         height, width = frame.shape[:2]
         masks = []
         for probability, search, row, col in zip(probabilities, group, rows, cols, strict=True):
-            place = place_of_mask(search.box, search.window.side, search.instance_size, row, col, config)
+            place = place_of_mask(search.box, search.windows[0].side, search.instance_size, row, col, config)
             masks.append(
                 paste_mask(probability, place, width, height, config.mask_threshold, config.mask_border)
             )
