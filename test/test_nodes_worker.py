@@ -18,6 +18,7 @@ from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.nodes.tracking_worker import FrameReport, NotActiveError, TrackingWorker
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.result import TrackResult, TrackState
+from siam_tracker_ros.tracking.stage_times import StageMs
 
 DEADLINE_S = 30.0
 STEP_NS = 10_000_000
@@ -35,6 +36,7 @@ class FakeTracker:
         self.go_on = threading.Event()
         self.go_on.set()
         self.entered = threading.Event()
+        self.stages = SimpleNamespace(milliseconds=StageMs(1.0, 20.0, 300.0))
 
     def init(self, frame: np.ndarray, box: Box, stamp: float) -> SimpleNamespace:
         return SimpleNamespace(start=int(frame[0, 0, 0]))
@@ -262,3 +264,22 @@ def test_box_over_the_whole_image() -> None:
         InitRequest(0, "", "", False, 319.5, 239.5, 640.0, 480.0),
     ):
         assert box_in_frame(request, 640, 480, 4, 0.25) == Box(0, 0, 640, 480)
+
+
+def test_reports_say_how_long_each_stage_took(rig: Rig) -> None:
+    """What the tracker measured, and what is done around it; a farewell took no time."""
+    before = rig.process(1).stages
+    assert before is not None
+    assert before.preprocess > 0
+    assert before.postprocess == 0
+    rig.start_on(1)
+    numbers = iter(range(2, 60))
+    while not ids(rig.process(next(numbers))):
+        pass
+    stages = rig.process(60).stages
+    assert stages is not None
+    assert stages.preprocess > 1.0
+    assert stages.inference >= 20.0
+    assert stages.postprocess == 300.0
+    rig.worker.drop("").result(DEADLINE_S)
+    assert rig.notes.reports[-1].stages is None

@@ -19,6 +19,7 @@ from siam_tracker_ros.footage.annotate import draw_results
 from siam_tracker_ros.nodes.image_messages import image_message
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.result import RotatedBox, TargetMask
+from siam_tracker_ros.tracking.stage_times import StageMs
 
 if TYPE_CHECKING:  # they need PyTorch, which who only makes messages does not
     from siam_tracker_ros.nodes.live_targets import TargetReport
@@ -32,14 +33,16 @@ MASK_ENCODINGS = {
 
 
 def track_array(report: FrameReport, counts: Counts, mask_encoding: str) -> TrackArray:
-    """The message of one image; `received`, `published` and `postprocess_ms` are left to who publishes."""
+    """The message of one image; `received` and `published` are left to who publishes."""
+    stages = report.stages or StageMs()
     return TrackArray(
         header=report.image.message.header,
         image_width=report.width,
         image_height=report.height,
         tracks=[track_message(target, mask_encoding) for target in report.targets],
-        preprocess_ms=report.preprocess_ms,
-        inference_ms=report.inference_ms,
+        preprocess_ms=stages.preprocess,
+        inference_ms=stages.inference,
+        postprocess_ms=stages.postprocess,
         dropped_frames=counts.dropped,
     )
 

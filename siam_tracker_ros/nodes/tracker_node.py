@@ -264,19 +264,19 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         message.received.sec, message.received.nanosec = divmod(report.image.received_ns, 1_000_000_000)
         published_ns = self.get_clock().now().nanoseconds
         message.published.sec, message.published.nanosec = divmod(published_ns, 1_000_000_000)
-        message.postprocess_ms = (time.perf_counter() - started) * 1e3
+        message.postprocess_ms += (time.perf_counter() - started) * 1e3
         self._tracks.publish(message)
         if self.masks_wanted():
             self._mask.publish(mask_image(report))
         self._publish_debug_image(report)
         if self._detections is not None and self._vision_messages is not None:
             self._detections.publish(detection_array(report, self._vision_messages))
-        if not report.preprocess_ms:
+        if report.stages is None:
             return
         self._tracked.tick(time.monotonic())
         self._times.record(
-            preprocess=report.preprocess_ms,
-            inference=report.inference_ms,
+            preprocess=message.preprocess_ms,
+            inference=message.inference_ms,
             postprocess=message.postprocess_ms,
             latency=(published_ns - report.image.received_ns) / 1e6,
         )

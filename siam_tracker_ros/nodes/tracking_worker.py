@@ -34,6 +34,7 @@ from siam_tracker_ros.nodes.live_targets import LiveTarget, LiveTargets, TargetR
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.tracking.errors import InvalidBoxError
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+from siam_tracker_ros.tracking.stage_times import StageMs
 
 Frame = NDArray[np.uint8]
 Convert = Callable[[Any], Frame]
@@ -48,14 +49,16 @@ class NotActiveError(SiamTrackerError, RuntimeError):
 
 @dataclass(frozen=True)
 class FrameReport:
-    """What was found in one image, of `width` x `height` px; times in ms."""
+    """What was found in one image, of `width` x `height` px, and how long its stages took.
+
+    Converting the image counts as preprocessing, taking new targets as inference; None if nothing was sought.
+    """
 
     image: StampedImage
     width: int
     height: int
     targets: list[TargetReport]
-    preprocess_ms: float
-    inference_ms: float
+    stages: StageMs | None = None
 
 
 @dataclass(frozen=True)
@@ -335,29 +338,29 @@ class TrackingWorker:
         height, width = frame.shape[:2]
         self._drop_if_another_camera(image, width, height)
         self._last = (image, width, height)
-        present = self._targets.present
+        present, stages = self._targets.present, StageMs()
         if present:
             results = self._tracker.track(
                 frame, [live.target for live in present], self._masks(), image.stamp_ns / 1e9
             )
+            stages = self._tracker.stages.milliseconds
             for live, result in zip(present, results, strict=True):
                 live.advance(result, image.stamp_ns)
-        self._start_pending(image, frame)
         tracked = time.perf_counter()
-        reports = [live.report() for live in self._targets.present]
-        self._report(reports, converted - started, tracked - converted)
+        self._start_pending(image, frame)
+        taken = time.perf_counter()
+        stages = stages._replace(
+            preprocess=stages.preprocess + (converted - started) * 1e3,
+            inference=stages.inference + (taken - tracked) * 1e3,
+        )
+        self._report([live.report() for live in self._targets.present], stages)
         if self._error:
             self._error = ""
             self._listener.on_change()
 
-    def _report(
-        self, targets: list[TargetReport], preprocess_s: float = 0.0, inference_s: float = 0.0
-    ) -> None:
+    def _report(self, targets: list[TargetReport], stages: StageMs | None = None) -> None:
         if self._last is not None:
-            image, width, height = self._last
-            self._listener.on_report(
-                FrameReport(image, width, height, targets, preprocess_s * 1e3, inference_s * 1e3)
-            )
+            self._listener.on_report(FrameReport(*self._last, targets, stages))
 
     def _masks(self) -> bool:
         parameters = self._parameters

@@ -46,6 +46,7 @@ from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask
 from siam_tracker_ros.tracking.peak import PeakGrid, peak_grid, scale_factors, select_peak
 from siam_tracker_ros.tracking.pyramid import NestedWindows, SearchSide, nested_windows, scaled_windows
 from siam_tracker_ros.tracking.result import TargetMask, TrackResult
+from siam_tracker_ros.tracking.stage_times import StageTimes
 from siam_tracker_ros.tracking.state import TrackState
 from siam_tracker_ros.tracking.target import Target
 
@@ -131,6 +132,8 @@ class SiamTracker:
         self.dtype = resolve_dtype(precision, self.device)
         self._network = inference_copy(network, self.device, self.dtype)
         self._grids: dict[int, ResponseGrid] = {}
+        self.stages = StageTimes(self.device)
+        """How long the stages of the last `track` took."""
         self._peak_grids: dict[int, PeakGrid] = {}
 
     @classmethod
@@ -207,12 +210,14 @@ class SiamTracker:
         frame = checked_frame(frame)
         if masks and not self.has_masks:
             raise MaskUnavailableError(f"{self.entry.name} has no mask branch; a siammask model has one")
+        self.stages.start()
         results: dict[int, TrackResult] = {}
         searches = [_plan_search(target, self.entry.tracking) for target in targets]
         for key in dict.fromkeys(search.batch_key for search in searches):
             indices = [i for i, search in enumerate(searches) if search.batch_key == key]
             group = [searches[i] for i in indices]
             results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
+        self.stages.stop()
         return [results[i] for i in range(len(searches))]
 
     def _track_group(
@@ -220,10 +225,13 @@ class SiamTracker:
     ) -> list[TrackResult]:
         config = self.entry.tracking
         instance_size, influence = group[0].instance_size, group[0].window_influence
+        self.stages.enter("preprocess")
         crops = self._search_crops(frame, group)
+        self.stages.enter("inference")
         template = stack_templates([s.target.template for s in group])
         features = self._network.features(crops)
         cls, loc = self._network.respond(template, features)
+        self.stages.enter("postprocess")
         sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
         size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
         if config.pyramid is not None:
@@ -388,8 +396,10 @@ class SiamTracker:
         side = config.score_size(group[0].instance_size)
         cells = [divmod(s.anchor % (side * side), side) for s in selections]
         rows, cols = [row for row, _ in cells], [col for _, col in cells]
+        self.stages.enter("inference")
         logits = self._network.refine_masks(template, features, Cells(range(len(group)), rows, cols))
         probabilities = torch.sigmoid(logits.float()).cpu().numpy()
+        self.stages.enter("postprocess")
         height, width = frame.shape[:2]
         masks = []
         for probability, search, row, col in zip(probabilities, group, rows, cols, strict=True):
