@@ -1,29 +1,30 @@
-"""The servo against a small simulated gimbal: a pan-tilt camera, a first-order actuator, a late tracker."""
+"""The servo against the simulated gimbal: a pan-tilt camera, a first-order actuator, a late tracker."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from siam_tracker_ros.control.camera_model import camera_model
-from siam_tracker_ros.control.errors import NoBearingError
 from siam_tracker_ros.control.frames import LineOfSight, PanTilt, attitude_of, wrap_angle
-from siam_tracker_ros.control.line_of_sight import angle_between, bearing_of, pointing_of
-from siam_tracker_ros.control.servo import Servo, ServoCommand, TrackObservation
+from siam_tracker_ros.control.line_of_sight import bearing_of
+from siam_tracker_ros.control.servo import Servo, TrackObservation
 from siam_tracker_ros.control.servo_config import ServoConfig
 from siam_tracker_ros.control.servo_law import ServoGains
 from siam_tracker_ros.control.supervisor import ServoState, TrackState
+from siam_tracker_ros.simulation.closed_loop import LoopConfig, LoopRun, run_closed_loop
+from siam_tracker_ros.simulation.gimbal import GimbalConfig
+from siam_tracker_ros.simulation.target_path import TargetPath, target_path
 
 CAMERA = camera_model(
     640, 480, "plumb_bob", (-0.2, 0.05, 0.001, -0.001, 0.0), (600.0, 0, 320, 0, 600, 240, 0, 0, 1)
 )
 PERIOD = 0.02
 FRAME_EVERY = 2  # control periods: 25 images a second
-Motion = Callable[[float], LineOfSight]
+figure_of_eight = target_path("figure_of_eight", math.radians(20), math.radians(23))
 
 
 def at(t: float) -> int:
@@ -31,15 +32,7 @@ def at(t: float) -> int:
     return round(t / PERIOD)
 
 
-def figure_of_eight(t: float, peak: float = math.radians(20), period: float = 8.0) -> LineOfSight:
-    """Both axes sinusoidal, elevation at twice the frequency; `peak` rad/s is the speed at the crossing."""
-    turn = math.tau / period
-    azimuth = peak / turn * 0.9
-    elevation = math.sqrt(peak**2 - (azimuth * turn) ** 2) / (2 * turn)
-    return LineOfSight(azimuth * math.sin(turn * t), elevation * math.sin(2 * turn * t))
-
-
-def step_to(azimuth_deg: float, elevation_deg: float) -> Motion:
+def step_to(azimuth_deg: float, elevation_deg: float) -> TargetPath:
     return lambda t: LineOfSight(math.radians(azimuth_deg), math.radians(elevation_deg))
 
 
@@ -52,64 +45,38 @@ class Rig:
     lag: float = 0.05
     noise: float = 0.5
     stamp_error: float = 0.0
-    seed: int = 1
     hidden: tuple[float, float] = (math.inf, math.inf)
     positions: bool = False
 
-    def run(self, motion: Motion, seconds: float) -> Run:
-        rng = np.random.default_rng(self.seed)
-        servo = Servo(CAMERA, self.config)
-        servo.arm()
-        joints, rates = np.zeros(2), np.zeros(2)  # azimuth, elevation
-        waiting: list[tuple[float, TrackObservation]] = []
-        run = Run()
-        for tick in range(round(seconds / PERIOD)):
-            t = tick * PERIOD
-            attitude = attitude_of(PanTilt(joints[0], -joints[1]))
-            servo.observe_joints(t, PanTilt(joints[0], -joints[1]))
-            if tick % FRAME_EVERY == 0:
-                waiting.append((t + self.latency, self._track(t, motion(t), attitude, rng)))
-            while waiting and waiting[0][0] <= t + 1e-9:
-                servo.observe_track(waiting.pop(0)[1])
-            command = servo.step(t)
-            run.add(t, angle_between(motion(t), pointing_of(attitude)), joints, command)
-            if self.positions and command.setpoint is not None:
-                wanted = (np.array(command.setpoint) - joints) / self.lag
-                joints = joints + wanted * PERIOD
-            else:
-                rates = rates + (np.array(command.rates) - rates) * (1 - math.exp(-PERIOD / self.lag))
-                joints = joints + rates * PERIOD
-        return run
-
-    def _track(
-        self, t: float, sight: LineOfSight, attitude: tuple, rng: np.random.Generator
-    ) -> TrackObservation:
-        seen = not self.hidden[0] <= t < self.hidden[1]
-        try:
-            u, v = CAMERA.pixel(bearing_of(sight, attitude)) + rng.normal(0, self.noise, 2)
-        except NoBearingError:
-            seen = False
-        if not seen or not (0 <= u < 640 and 0 <= v < 480):
-            return TrackObservation(t, 1, TrackState.COASTING, 0.1, (320, 240), (60, 60))
-        return TrackObservation(t + self.stamp_error, 1, TrackState.TRACKING, 0.95, (u, v), (60, 60))
+    def run(self, motion: TargetPath, seconds: float) -> Run:
+        # Without stops: those of the servo are what is tested.
+        gimbal = GimbalConfig(lag_s=self.lag, pan_stops=(-9.0, 9.0), tilt_stops=(-9.0, 9.0))
+        loop = LoopConfig(
+            self.config,
+            gimbal,
+            self.latency,
+            self.noise,
+            self.stamp_error,
+            frame_rate=1 / (FRAME_EVERY * PERIOD),
+            control_rate=1 / PERIOD,
+            hidden=self.hidden,
+            positions=self.positions,
+        )
+        return Run(run_closed_loop(CAMERA, motion, seconds, loop))
 
 
-@dataclass
 class Run:
-    t: list[float] = field(default_factory=list)
-    error: list[float] = field(default_factory=list)
-    joints: list[np.ndarray] = field(default_factory=list)
-    commands: list[ServoCommand] = field(default_factory=list)
+    """A loop's run in degrees, angles as azimuth and elevation."""
 
-    def add(self, t: float, error: float, joints: np.ndarray, command: ServoCommand) -> None:
-        self.t.append(t)
-        self.error.append(math.degrees(error))
-        self.joints.append(joints.copy())
-        self.commands.append(command)
+    def __init__(self, run: LoopRun) -> None:
+        self.t = run.record.t.tolist()
+        self.error = np.degrees(run.record.error).tolist()
+        self.joints = np.array(run.joints) * (1, -1)
+        self.commands = run.commands
+        self._record = run.record
 
     def rms(self, start: float, end: float = math.inf) -> float:
-        kept = [error for t, error in zip(self.t, self.error, strict=True) if start <= t < end]
-        return math.sqrt(sum(error**2 for error in kept) / len(kept))
+        return math.degrees(self._record.between(start, end).rms())
 
 
 @pytest.mark.parametrize("positions", [False, True], ids=["rates", "positions"])
