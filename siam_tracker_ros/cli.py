@@ -20,7 +20,22 @@ from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.version import version
 
 PROGRAM = "siam-tracker"
-COMMANDS = ("track", "eval", "train", "weights", "export", "bench", "bringup", "follow", "tune", "doctor")
+COMMANDS = (
+    "track",
+    "eval",
+    "report",
+    "vot",
+    "train",
+    "weights",
+    "export",
+    "bench",
+    "bringup",
+    "demo",
+    "follow",
+    "record",
+    "tune",
+    "doctor",
+)
 """In the order of --help; one whose module is absent is not offered."""
 
 _FOLDER = Path(__file__).parent / "commands"
