@@ -2,7 +2,7 @@
 #
 #   make setup    the virtual environment with everything in it; the others do it by themselves
 #   make test     style, types, layers, then the tests
-#   make demo     track a cyclist through real footage and write out/demo.mp4
+#   make demo     track a cyclist through real footage with the ROS 2 nodes; out/demo.html shows the run
 #                 VIDEO=file BOX=x,y,w,h FRAMES=from:to WEIGHTS=name-or-path take your own
 #   make lint     style, types, layers
 #   make format   put the style right
@@ -49,8 +49,8 @@ FRAMES ?= 76:137
 endif
 
 demo: setup $(filter $(BIKES),$(VIDEO))
-	$(VENV)/bin/siam-tracker track $(VIDEO) $(if $(BOX),--box=$(BOX)) $(if $(FRAMES),--frames $(FRAMES)) \
-		$(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/demo.mp4 --csv out/demo.csv
+	$(VENV)/bin/siam-tracker demo $(VIDEO) $(if $(BOX),--box=$(BOX)) $(if $(FRAMES),--frames $(FRAMES)) \
+		$(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/demo
 
 $(BIKES): | setup
 	@$(VENV)/bin/python -m pip install -qq --no-deps --no-compile --target $(VENV)/demo \

@@ -31,6 +31,7 @@ COMMANDS = (
     "bench",
     "bringup",
     "demo",
+    "demo",
     "follow",
     "record",
     "tune",

@@ -71,6 +71,12 @@ class TrackerArguments:
         "Record image, camera_info, tracks, status and the servo's topics: with ros2 bag where it is "
         "installed, else with siam-tracker record.",
     )
+    record_image: str = parameter(
+        "",
+        "Which images are recorded: raw, or compressed ones on image_topic/compressed. Empty: those that are "
+        "tracked in.",
+        choices=("", "raw", "compressed"),
+    )
     bag: str = parameter("", "Folder of the recording. Empty: siam_tracker_ and the time, where you are.")
     servo: bool = parameter(False, "Start the servo node, disarmed.")
 

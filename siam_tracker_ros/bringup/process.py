@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -68,7 +68,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes in the order in which they start; they are stopped in the reverse one.
+    """Processes in the order in which they start, but for those that wait; stopped in the reverse one.
 
     Lifecycle nodes are configured and activated in that order, if `autostart`, each when those before it are
     active. `namespace` is all nodes'.
@@ -83,6 +83,14 @@ class Plan:
     def lifecycle_nodes(self) -> list[str]:
         """Names of the nodes to be brought to active, in order."""
         return [process.name for process in self.processes if process.lifecycle and self.autostart]
+
+    def with_parameters(self, name: str, values: Mapping[str, Value]) -> Plan:
+        """The same plan with more parameters for one of its nodes, if it has that node."""
+        processes = (
+            replace(one, parameters={**one.parameters, **values}) if one.name == name else one
+            for one in self.processes
+        )
+        return replace(self, processes=tuple(processes))
 
     def starts_at_once(self, process: Process) -> bool:
         """Whether nothing has to be active before it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -39,7 +40,7 @@ class RunOver(Exception):  # noqa: N818
 
 
 class RunningGraph:
-    """The processes of a plan, as a context manager: on the way out all are stopped, the last started first.
+    """The processes of a plan, as a context manager: on the way out all are stopped, the last of it first.
 
     SIGINT and SIGTERM are noted meanwhile; a second one makes haste. `say` gets each line of output, the
     name of its process before it.
@@ -113,11 +114,13 @@ class RunningGraph:
                 raise BringUpError(child.end_text() + (f": {reason}" if reason else ""))
             self.say(child.end_text())
 
-    def wait(self) -> NoReturn:
-        """Until something ends: raises what `check` does."""
-        while True:
+    def wait(self, within_s: float = math.inf) -> NoReturn:
+        """Until something ends: raises what `check` does, and BringUpError where that takes too long."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
             self.check()
             time.sleep(_POLL_S)
+        raise BringUpError(f"not over after {within_s:.0f} s: stopped")
 
     def say(self, text: str) -> None:
         """A line of our own between those of the processes."""
@@ -131,6 +134,8 @@ class RunningGraph:
         overrides = write_overrides(process, self.plan, self._folder)
         command = [*process.command(), *ros_arguments(process, self.plan, overrides)]
         self._supervisor.start(process.name, command, self._environment)
+        order = [one.name for one in self.plan.processes]
+        self._supervisor.children.sort(key=lambda child: order.index(child.name))
 
     def _reason(self, name: str) -> str:
         deadline = time.monotonic() + _REASON_S

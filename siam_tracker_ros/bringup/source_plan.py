@@ -9,10 +9,8 @@ from siam_tracker_ros.bringup.tracker_plan import Parts, plan_tracker
 SOURCE, STARTER = "video_source_node", "init_target_once"
 
 
-def plan_bringup(
-    arguments: BringUpArguments, parameters: dict[str, Value] | None = None, recorded: tuple[str, ...] = ()
-) -> Plan:
-    """What `plan_tracker` says, and the source if one is named, with more `parameters` for it.
+def plan_bringup(arguments: BringUpArguments, recorded: tuple[str, ...] = ()) -> Plan:
+    """What `plan_tracker` says, and the source if one is named; `recorded` are more topics for the recording.
 
     Raises BringUpError for arguments that do not go together, and for files and programs that are not there.
     """
@@ -24,16 +22,15 @@ def plan_bringup(
     if arguments.box and not arguments.autostart:
         raise BringUpError("a box starts a target in an active tracker: leave out autostart or box")
     parts = Parts(arguments)
-    compressed = parts.effective("image_transport") == "compressed"
+    transports = {parts.effective("image_transport"), arguments.record and arguments.record_image}
     values: dict[str, Value] = {
         "source": arguments.source,
         "frames": arguments.frames,
         "loop": arguments.loop,
         "pace": arguments.pace,
         "at_end": "exit",
-        "compressed": compressed,
+        "compressed": "compressed" in transports,
         **parts.given(),
-        **(parameters or {}),
     }
     images = {"image_raw": arguments.image_topic, "camera_info": parts.camera_info_topic}
     beside: tuple[Process, ...] = ()
@@ -60,5 +57,5 @@ def plan_demo(arguments: BringUpArguments) -> Plan:
     """What `plan_bringup` says for footage, the overlay recorded too. Raises BringUpError."""
     if not arguments.source:
         raise BringUpError("a demo needs footage: name it as source (video file, folder of images, camera)")
-    recorded = ("overlay/compressed",) if arguments.overlay else ()
+    recorded = (f"{SOURCE}/status", *(("overlay/compressed",) if arguments.overlay else ()))
     return plan_bringup(arguments, recorded=recorded)

@@ -104,7 +104,7 @@ class Supervisor:
         return gone
 
     def stop(self) -> list[str]:
-        """End every process, the last started first, each by SIGINT, then SIGTERM, then SIGKILL.
+        """End every process, the last of `children` first, each by SIGINT, then SIGTERM, then SIGKILL.
 
         Returns the names of those that had to be killed.
         """

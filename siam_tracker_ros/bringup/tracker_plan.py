@@ -123,6 +123,8 @@ class Parts:
             parameter_files=self.parameter_files(file),
             parameters=self.image_parameters(),
             remappings=self.image_remapping(),
+            # Before there is anything to see it would only warn that there is nothing.
+            after=TRACKER,
             ends=ends,
         )
 
@@ -163,7 +165,7 @@ class Parts:
 
     def _recorded(self) -> tuple[str, ...]:
         image = self._arguments.image_topic
-        if self.effective("image_transport") == "compressed":
+        if (self._arguments.record_image or self.effective("image_transport")) == "compressed":
             image = f"{image}/compressed"
         servo = SERVO_TOPICS if self._arguments.servo else ()
         return (image, self.camera_info_topic, "tracks", "status", *servo)
