@@ -31,7 +31,6 @@ COMMANDS = (
     "bench",
     "bringup",
     "demo",
-    "demo",
     "follow",
     "record",
     "tune",

@@ -51,7 +51,7 @@ process of its own; everything here was measured from the messages in the bag.</
 
 
 def summary_page(title: str, run: RunMeasures, notes: str, video: str, pictures: Mapping[str, bytes]) -> str:
-    """The page, HTML. `video` is a file beside it or empty, `pictures` are `sheet` (JPEG) and `course` (PNG)."""
+    """The page, HTML. `video` is a file beside it or empty; `pictures`: `sheet` (JPEG), `course` (PNG)."""
     facts = {"images published": run.frames_published, "tracked in": len(run.frames)}
     facts["dropped"] = run.dropped_frames
     p50, p95 = run.latency_ms(50), run.latency_ms(95)
