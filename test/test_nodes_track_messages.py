@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
 from siam_tracker_msgs.msg import TargetMask as TargetMaskMessage
-from siam_tracker_ros.nodes.track_messages import box_message, mask_message, run_lengths
+from siam_tracker_ros.nodes.mask_encoding import mask_message, run_lengths
+from siam_tracker_ros.nodes.track_messages import box_message
 from siam_tracker_ros.tracking.boxes import CenterBox
 from siam_tracker_ros.tracking.result import TargetMask
 

@@ -19,7 +19,7 @@ from siam_tracker_ros.nodes.gimbal_sim_parameters import (
     distortion_of,
 )
 from siam_tracker_ros.nodes.image_messages import image_message
-from siam_tracker_ros.nodes.track_messages import MASK_ENCODINGS, mask_message
+from siam_tracker_ros.nodes.mask_encoding import MASK_ENCODINGS, mask_message
 from siam_tracker_ros.simulation.simulator import Truth
 from siam_tracker_ros.tracking.result import TargetMask
 

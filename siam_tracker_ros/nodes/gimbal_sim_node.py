@@ -14,7 +14,7 @@ from geometry_msgs.msg import TwistStamped, Vector3Stamped
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -30,7 +30,7 @@ from siam_tracker_ros.nodes.gimbal_sim_messages import (
     truth_tracks,
 )
 from siam_tracker_ros.nodes.gimbal_sim_parameters import GimbalSimParameters, simulator_of
-from siam_tracker_ros.nodes.image_messages import image_message
+from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, read
 from siam_tracker_ros.simulation.simulator import Frame
@@ -41,10 +41,11 @@ _FIRST_STAMP_S = 1.0
 # The loop looks at least this often whether it is to end, s.
 _LONGEST_WAIT_S = 0.1
 _SAME_STAMP_S = 1e-6
+_JPEG_QUALITY = 90
 
 
 class GimbalSimNode(Node):  # type: ignore[misc]
-    """Publishes `image_raw`, `camera_info`, `joint_states`, the topics below `truth/`, and maybe `/clock`.
+    """Publishes `image_raw` (as JPEG too), `camera_info`, `joint_states`, the truth, and maybe `/clock`.
 
     One thread makes the time pass and publishes; the executor's takes in what comes. With clock step the time
     stands while an answer is due: the command for the present period, the tracks of the latest image.
@@ -67,6 +68,8 @@ class GimbalSimNode(Node):  # type: ignore[misc]
 
         publish, best_effort = self.create_publisher, qos_profile_sensor_data
         self._images = publish(Image, "image_raw", best_effort)
+        jpegs = f"{self.resolve_topic_name('image_raw')}/compressed"
+        self._jpegs = publish(CompressedImage, jpegs, best_effort)
         self._camera_infos = publish(CameraInfo, "camera_info", best_effort)
         self._joints = publish(JointState, "joint_states", 10)
         self._truth_tracks = publish(TrackArray, "truth/tracks", 10)
@@ -107,8 +110,7 @@ class GimbalSimNode(Node):  # type: ignore[misc]
     def _tick(self, until: float) -> None:
         """Let the time pass to `until` (s), and publish what came of it."""
         with self._news:
-            draw = self._images.get_subscription_count() > 0
-            frames = self._simulator.advance(until, draw)
+            frames = self._simulator.advance(until, draw=self._is_watched())
             gimbal = self._simulator.gimbal
             encoders, rates, camera = gimbal.encoders, gimbal.rates, gimbal.camera_joints
             sight = self._simulator.sight_at(until)
@@ -133,10 +135,15 @@ class GimbalSimNode(Node):  # type: ignore[misc]
         if frame.image is not None:
             self._images.publish(image_message(header, "bgr8", frame.image))
             self._track_answers.ask(truth.stamp)
+            if self._jpegs.get_subscription_count():
+                self._jpegs.publish(jpeg_message(header, frame.image, _JPEG_QUALITY))
         hidden_s = truth.stamp - self._last_seen_s
         self._truth_tracks.publish(truth_tracks(header, settings, truth, hidden_s))
         if self._truth_masks.get_subscription_count():
             self._truth_masks.publish(truth_mask(header, settings, truth))
+
+    def _is_watched(self) -> bool:
+        return bool(self._images.get_subscription_count() or self._jpegs.get_subscription_count())
 
     def _sleep(self, until: float, stop: threading.Event) -> bool:
         """Wait for the clock to reach `until` (s); whether it did."""

@@ -1,35 +1,21 @@
-"""What was found in an image, as messages.
-
-Array fields are given an `array.array`: rclpy takes it as it is, and goes through anything else by the byte.
-"""
+"""What was found in an image, as messages."""
 
 from __future__ import annotations
-
-from array import array
-from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Duration
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import Image
 
 from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray
-from siam_tracker_msgs.msg import TargetMask as TargetMaskMessage
 from siam_tracker_ros.footage.annotate import draw_results
 from siam_tracker_ros.nodes.image_messages import image_message
+from siam_tracker_ros.nodes.live_targets import TargetReport
+from siam_tracker_ros.nodes.mask_encoding import MASK_ENCODINGS, mask_message
+from siam_tracker_ros.nodes.tracking_worker import Counts, FrameReport
 from siam_tracker_ros.tracking.boxes import Box
-from siam_tracker_ros.tracking.result import RotatedBox, TargetMask
+from siam_tracker_ros.tracking.result import RotatedBox
 from siam_tracker_ros.tracking.stage_times import StageMs
-
-if TYPE_CHECKING:  # they need PyTorch, which who only makes messages does not
-    from siam_tracker_ros.nodes.live_targets import TargetReport
-    from siam_tracker_ros.nodes.tracking_worker import Counts, FrameReport
-
-MASK_ENCODINGS = {
-    "none": TargetMaskMessage.NONE,
-    "mono8": TargetMaskMessage.MONO8,
-    "rle": TargetMaskMessage.RLE,
-}
 
 
 def track_array(report: FrameReport, counts: Counts, mask_encoding: str) -> TrackArray:
@@ -90,29 +76,6 @@ def rotated_box_message(box: RotatedBox) -> BoundingBox2D:
         size_y=float(box.height),
         theta=float(box.theta),
     )
-
-
-def mask_message(mask: TargetMask, encoding: int) -> TargetMaskMessage:
-    """The mask's crop in one of TargetMask's encodings."""
-    if encoding == TargetMaskMessage.NONE:
-        return TargetMaskMessage()
-    height, width = mask.crop.shape
-    data = (
-        run_lengths(mask.crop).astype("<u4").tobytes()
-        if encoding == TargetMaskMessage.RLE
-        else (mask.crop.astype(np.uint8) * 255).tobytes()
-    )
-    roi = RegionOfInterest(x_offset=mask.x, y_offset=mask.y, width=width, height=height)
-    return TargetMaskMessage(roi=roi, encoding=encoding, data=array("B", data))
-
-
-def run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Lengths of the runs of a bool array, row by row: background (may be 0), target, background, ..."""
-    flat = np.concatenate(([False], mask.ravel()))
-    if flat.size == 1:
-        return np.zeros(0, np.int64)
-    changes = np.flatnonzero(flat[1:] != flat[:-1])
-    return np.diff(np.concatenate(([0], changes, [mask.size])))
 
 
 def mask_image(report: FrameReport) -> Image:
