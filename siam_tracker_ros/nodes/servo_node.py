@@ -33,11 +33,12 @@ from siam_tracker_ros.nodes.camera_of_info import camera_of
 from siam_tracker_ros.nodes.loop_clock import LoopClock
 from siam_tracker_ros.nodes.mask_decoding import MaskMessageError
 from siam_tracker_ros.nodes.node_process import run_node
+from siam_tracker_ros.nodes.open_outputs import open_outputs
 from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
 from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
 from siam_tracker_ros.nodes.servo_diagnostics import ServoHealth, diagnostic_status
 from siam_tracker_ros.nodes.servo_messages import servo_state
-from siam_tracker_ros.nodes.servo_outputs import ServoOutput, servo_outputs
+from siam_tracker_ros.nodes.servo_outputs import ServoOutput
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters, servo_config
 from siam_tracker_ros.nodes.track_observation import chosen_track, observation_of
 from siam_tracker_ros.nodes.transitions import answer_impossible_transitions, lifecycle_state, transition
@@ -136,7 +137,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         config = servo_config(self._settings)
         info = self._wait_for_camera_info()
         camera = camera_of(info, self._settings.image_rectified)
-        self._outputs = servo_outputs(self, self._settings)
+        self._outputs = open_outputs(self, self._settings)
         self._state_publisher = self.create_publisher(ServoStateMessage, "servo_state", 10)
         self._servo, self._camera_info = Servo(camera, config), info
         self.get_logger().info(
@@ -514,7 +515,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         outputs = tuple(name for name in (settings.gimbal_output, settings.vehicle_output) if name != "none")
         return ServoHealth(
             lifecycle=lifecycle_state(self),
-            trouble=self._trouble,
+            trouble=self._trouble or "; ".join(one.trouble for one in self._outputs if one.trouble),
             command=self._last if self._loop is not None and self._last is not _ZERO else None,
             target_id=self._followed,
             loop_rate=self._loop_rate.per_second(now),

@@ -21,7 +21,12 @@ _LAST_WORD = Duration(seconds=1)
 
 
 class ServoOutput(Protocol):
-    """Sends commands to what moves. Called from two threads, never at the same time."""
+    """Sends commands to what moves. Called from two threads, never at the same time.
+
+    `trouble`: what is wrong with it, in words for people; empty if nothing is.
+    """
+
+    trouble: str
 
     def send(self, command: ServoCommand, stamp: Time) -> None:
         """Send one command, of the node's time `stamp`."""
@@ -33,8 +38,9 @@ class ServoOutput(Protocol):
 class PublishedOutput:
     """A command as a message on a topic. Sub-classes make the message."""
 
-    message_type: type
+    message_type: Any
     topic: str
+    trouble = ""
 
     def __init__(self, node: Any, parameters: ServoParameters) -> None:
         self._node = node
@@ -129,32 +135,3 @@ class VehicleTwistOutput(PublishedOutput):
         message.twist.linear.z = command.vehicle.climb
         message.twist.angular.z = command.vehicle.yaw
         return message
-
-
-GIMBAL_OUTPUTS: dict[str, type[PublishedOutput]] = {
-    "rate": RateOutput,
-    "joint_state": JointStateOutput,
-    "joint_trajectory": JointTrajectoryOutput,
-}
-VEHICLE_OUTPUTS: dict[str, type[PublishedOutput]] = {"twist": VehicleTwistOutput}
-
-
-def servo_outputs(node: Any, parameters: ServoParameters) -> list[ServoOutput]:
-    """What `gimbal_output` and `vehicle_output` name, opened; all or nothing."""
-    makers = [
-        table[name]
-        for table, name in (
-            (GIMBAL_OUTPUTS, parameters.gimbal_output),
-            (VEHICLE_OUTPUTS, parameters.vehicle_output),
-        )
-        if name != "none"
-    ]
-    made: list[ServoOutput] = []
-    try:
-        for make in makers:
-            made.append(make(node, parameters))
-    except Exception:
-        for output in made:
-            output.close()
-        raise
-    return made

@@ -64,14 +64,66 @@ class ServoParameters:
         "rate",
         "What moves the gimbal: rate (geometry_msgs/TwistStamped on cmd_rate), joint_state "
         "(sensor_msgs/JointState positions on cmd_position), joint_trajectory "
-        "(trajectory_msgs/JointTrajectory on cmd_trajectory) or none.",
-        choices=("rate", "joint_state", "joint_trajectory", "none"),
+        "(trajectory_msgs/JointTrajectory on cmd_trajectory), mavlink (a gimbal manager at mavlink_url), "
+        "mavros (mavros_msgs/GimbalManagerSetPitchyaw on gimbal_control/manager/set_pitchyaw), px4 "
+        "(px4_msgs/VehicleCommand on fmu/in/vehicle_command) or none.",
+        choices=("rate", "joint_state", "joint_trajectory", "mavlink", "mavros", "px4", "none"),
         fixed_because=_OPENED,
     )
     vehicle_output: str = parameter(
         "none",
-        "Whether the vehicle follows too: none, or twist (geometry_msgs/TwistStamped on cmd_vel).",
-        choices=("none", "twist"),
+        "Whether the vehicle follows too: none, twist (geometry_msgs/TwistStamped on cmd_vel) or mavros "
+        "(mavros_msgs/PositionTarget on setpoint_raw/local).",
+        choices=("none", "twist", "mavros"),
+        fixed_because=_OPENED,
+    )
+    mavlink_url: str = parameter(
+        "udpout:127.0.0.1:14550",
+        "Where the gimbal manager is, as pymavlink has it: udpout:HOST:PORT, udpin:HOST:PORT, or a serial "
+        "port.",
+        fixed_because=_OPENED,
+    )
+    mavlink_baud: int = parameter(
+        57600, "Speed of a serial mavlink_url, baud.", range=(1200, 4_000_000), fixed_because=_OPENED
+    )
+    mavlink_message: str = parameter(
+        "set_pitchyaw",
+        "set_pitchyaw streams GIMBAL_MANAGER_SET_PITCHYAW; command sends "
+        "MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW by COMMAND_LONG, for managers that know only that.",
+        choices=("set_pitchyaw", "command"),
+        fixed_because=_OPENED,
+    )
+    mavlink_setpoint: str = parameter(
+        "rate",
+        "Whether the MAVLink gimbal is given rates or angles.",
+        choices=("rate", "angle"),
+        fixed_because=_OPENED,
+    )
+    mavlink_system: int = parameter(
+        1, "Our own MAVLink system: the vehicle's.", range=(1, 255), fixed_because=_OPENED
+    )
+    mavlink_component: int = parameter(
+        191,
+        "Our own MAVLink component; 191 is MAV_COMP_ID_ONBOARD_COMPUTER.",
+        range=(1, 255),
+        fixed_because=_OPENED,
+    )
+    mavlink_target_system: int = parameter(
+        1, "MAVLink system of the gimbal manager.", range=(0, 255), fixed_because=_OPENED
+    )
+    mavlink_target_component: int = parameter(
+        1,
+        "MAVLink component of the gimbal manager; 1 is the autopilot.",
+        range=(0, 255),
+        fixed_because=_OPENED,
+    )
+    mavlink_gimbal_device: int = parameter(
+        0, "Which gimbal device, 0: all.", range=(0, 255), fixed_because=_OPENED
+    )
+    mavlink_flags: int = parameter(
+        44,
+        "GIMBAL_MANAGER_FLAGS to send. 44: ROLL_LOCK, PITCH_LOCK and YAW_IN_VEHICLE_FRAME.",
+        range=(0, 1023),
         fixed_because=_OPENED,
     )
 
