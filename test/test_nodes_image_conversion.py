@@ -74,6 +74,7 @@ def mosaic(bgr: np.ndarray, pattern: str) -> np.ndarray:
 BGR = picture()
 RGB = BGR[..., ::-1]
 ALPHA = np.full((HEIGHT, WIDTH, 1), 7, np.uint8)
+PATTERNS = ("rggb", "bggr", "gbrg", "grbg")
 GREY_BGR = np.repeat(grey(BGR)[..., None], 3, axis=2)
 CASES = {
     "bgr8": (BGR, BGR, 0),
@@ -89,7 +90,8 @@ CASES = {
     "uyvy": (packed_yuv(BGR, luma_first=False), BGR, 6),
     "yuv422_yuy2": (packed_yuv(BGR, luma_first=True), BGR, 6),
     "yuyv": (packed_yuv(BGR, luma_first=True), BGR, 6),
-    **{f"bayer_{p}8": (mosaic(BGR, p), BGR, 12) for p in ("rggb", "bggr", "gbrg", "grbg")},
+    **{f"bayer_{p}8": (mosaic(BGR, p), BGR, 12) for p in PATTERNS},
+    **{f"bayer_{p}16": (mosaic(BGR, p).astype("<u2") * 257, BGR, 12) for p in PATTERNS},
 }
 
 
@@ -154,7 +156,7 @@ def test_contradictions_are_named(change: dict[str, object], words: str) -> None
         image_to_bgr(image)
 
 
-@pytest.mark.parametrize("encoding", ["", "BGR8", "32FC1", "nv12", "bayer_rggb16"])
+@pytest.mark.parametrize("encoding", ["", "BGR8", "32FC1", "nv12", "bayer_rggb12"])
 def test_unknown_encoding_is_named(encoding: str) -> None:
     with pytest.raises(UnknownEncodingError, match=f"'{encoding}' is none of .*mono16"):
         image_to_bgr(message(BGR, encoding))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import signal
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
 import torch
+from builtin_interfaces.msg import Time
 from graph_tracker import (
     DEADLINE_S,
     FRAME_NS,
@@ -33,6 +36,7 @@ from graph_tracker import (
 )
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.qos import ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -83,6 +87,9 @@ def reset(graph: Graph) -> None:
         "image_transport",
         "image_reliability",
         "max_targets",
+        "image_depth",
+        "request_timeout",
+        "diagnostics_period",
     ):
         assert graph.set_parameter(name, getattr(DEFAULTS, name)) == ""
 
@@ -342,9 +349,10 @@ def test_targets_are_drawn_while_somebody_looks(active: Graph) -> None:
 
 def test_images_of_every_encoding_are_tracked_in(active: Graph) -> None:
     bytes_a_pixel = {"rgba8": 4, "bgra8": 4, "rgb8": 3, "bgr8": 3, "8UC3": 3}
-    two_bytes = ("mono16", "16UC1", "yuv422", "uyvy", "yuv422_yuy2", "yuyv")
+    two_bytes = ("16UC1", "yuv422", "uyvy", "yuv422_yuy2", "yuyv")
     for encoding in ENCODINGS:
-        channels = 2 if encoding in two_bytes else bytes_a_pixel.get(encoding, 1)
+        two = encoding in two_bytes or encoding.endswith("16")
+        channels = 2 if two else bytes_a_pixel.get(encoding, 1)
         frame = np.full((HEIGHT, WIDTH, channels), 100, np.uint8)
 
         def publish(frame: np.ndarray = frame, encoding: str = encoding) -> None:
@@ -378,6 +386,36 @@ def refused(graph: Graph) -> int:
     return int(values.get("images refused", 0))
 
 
+def test_frames_faster_than_inference_are_dropped_and_counted(active: Graph) -> None:
+    """Many images at once: few are tracked in, the last among them, and every one is accounted for."""
+    active.init(square(active))
+    counts = active.diagnosis("tracking", active.publish)
+    before = active.tracks[-1].dropped_frames
+    last = 0
+
+    def burst() -> None:
+        nonlocal last
+        for _ in range(20):
+            last = active.publish()
+
+    active.wait(lambda: active.tracks[-1].dropped_frames > before + 20, "dropped frames", burst)
+    active.wait(lambda: stamp_ns(active.tracks[-1].header) == last, "the newest frame")
+    stamps = [stamp_ns(message.header) for message in active.tracks]
+    assert stamps == sorted(stamps)
+    for stage in ("preprocess", "inference", "postprocess", "latency"):
+        p50, p95 = map(float, counts[f"{stage} p50, p95 (ms)"].split(", "))
+        assert 0 <= p50 <= p95
+    message = active.tracks[-1]
+    stages = message.preprocess_ms, message.inference_ms, message.postprocess_ms
+    assert all(ms > 0 for ms in stages)
+    latency_ms = (stamp_ns_of(message.published) - stamp_ns_of(message.received)) / 1e6
+    assert sum(stages) < latency_ms
+
+
+def stamp_ns_of(time: Any) -> int:
+    return time.sec * 1_000_000_000 + time.nanosec
+
+
 def test_silent_camera_is_noticed_and_requests_answered(active: Graph) -> None:
     # Images that were on their way have come.
     assert "publisher matched, no frames" in active.status(TrackerStatus.NO_IMAGES).message
@@ -397,6 +435,68 @@ def test_time_going_back_drops_targets(active: Graph) -> None:
     active.lost("old", active.publish)
     assert active.init(square(active), id="new").success
     assert only_track(active.track_one()).id == "new"
+
+
+def test_simulated_clock_running_backwards_changes_nothing_but_times(active: Graph) -> None:
+    clock = active.node.create_publisher(Clock, "/clock", 10)
+
+    def tracked_at(seconds: int) -> None:
+        def tick_and_publish() -> None:
+            clock.publish(Clock(clock=Time(sec=seconds)))
+            active.publish()
+
+        def times() -> set[int]:
+            message = active.tracks[-1]
+            return {message.received.sec, message.published.sec}
+
+        active.wait(lambda: times() == {seconds}, f"tracks at {seconds} s", tick_and_publish)
+        assert only_track(active.tracks[-1]).id == "kept"
+
+    assert active.set_parameter("use_sim_time", True) == ""
+    active.init(square(active), id="kept")
+    tracked_at(500)
+    tracked_at(100)
+    assert active.set_parameter("use_sim_time", False) == ""
+    active.node.destroy_publisher(clock)
+
+
+def test_ten_thousand_malformed_messages(active: Graph) -> None:
+    """Whatever sizes, steps and encodings come, the node goes on."""
+    assert active.change_state("deactivate")
+    assert active.change_state("cleanup")
+    assert active.set_parameter("image_depth", 100) == ""
+    assert active.change_state("configure")
+    assert active.change_state("activate")
+    active.use_camera(ReliabilityPolicy.RELIABLE)
+    rng = random.Random(0)
+    sizes = (0, 1, 2, 3, 16, 640, 65535, 1 << 31, (1 << 32) - 1)
+    names = (*ENCODINGS, "", "rgb16", "bayer_rggb8 ", "x" * 1000)
+
+    def fuzzed() -> Image:
+        image = image_message(scene(0)[:1, : rng.randrange(1, 60)], active.offset_ns)
+        image.height, image.width = rng.choice(sizes), rng.choice(sizes)
+        image.step = rng.choice((*sizes, image.width % 65536, 3 * image.width % 65536))
+        image.encoding, image.is_bigendian = rng.choice(names), rng.choice((0, 1, 255))
+        return image
+
+    def received() -> int:
+        status = active.diagnostics[-1].status[0] if active.diagnostics else None
+        return int({v.key: v.value for v in status.values}["images received"]) if status else 0
+
+    messages = [fuzzed() for _ in range(100)]
+
+    def publish() -> None:
+        for message in rng.sample(messages, 100):
+            active.camera.publish(message)
+
+    assert active.set_parameter("diagnostics_period", 0.1) == ""
+    active.wait(lambda: received() >= 10_000, "10,000 images", publish)
+    assert refused(active) > 0
+    active.offset_ns += 10**9
+    # Those that were on their way come first.
+    active.track_one()
+    assert active.init(square(active)).success
+    assert active.track_one().tracks
 
 
 def test_disabled_node_drops_targets_and_reads_no_image(active: Graph) -> None:
@@ -466,6 +566,32 @@ def test_deactivate_answers_open_requests_and_reports_lost(active: Graph) -> Non
     last = {track.id: track.state for track in active.tracks[-1].tracks}
     assert set(last.values()) == {Track.LOST}
     assert active.status(TrackerStatus.INACTIVE).target_ids == []
+
+
+def test_request_that_waits_for_an_image_is_answered_on_deactivate(active: Graph) -> None:
+    assert active.set_parameter("request_timeout", 30.0) == ""
+    active.status(TrackerStatus.NO_IMAGES)
+    waiting = active.send(InitTarget, "init_target", bbox=square(active))
+    assert active.stop("nobody").error_code == StopTarget.Response.UNKNOWN_ID
+    assert not waiting.done()
+    assert active.change_state("deactivate")
+    answer = active.answer(waiting, "init_target")
+    assert (answer.success, answer.error_code) == (False, Refusal.INACTIVE)
+
+
+def test_shutdown_of_an_active_node_has_a_last_word(domain: None) -> None:
+    with tracker_process("-r", "__ns:=/done") as process:
+        graph = Graph("done")
+        assert graph.change_state("configure")
+        assert graph.change_state("activate")
+        assert graph.init(square(graph), id="last").success
+        assert graph.change_state("active_shutdown")
+        assert graph.state() == "finalized"
+        graph.lost("last")
+        assert graph.status(TrackerStatus.INACTIVE).target_ids == []
+        assert not graph.change_state("configure")
+        graph.close()
+        assert end(process) == 0
 
 
 def shared_memory(pid: int | str) -> set[Path]:

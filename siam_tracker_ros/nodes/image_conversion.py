@@ -80,11 +80,13 @@ _UYVY = _Encoding(2, cv2.COLOR_YUV2BGR_UYVY, even_width=True)
 _YUYV = _Encoding(2, cv2.COLOR_YUV2BGR_YUY2, even_width=True)
 
 
-def _mosaic(code: int) -> _Encoding:
-    return _Encoding(1, code, even_width=True, even_height=True)
-
-
 # OpenCV names a Bayer pattern by its second row from the second column on: ROS's rggb is its BG.
+_BAYER = {
+    "rggb": cv2.COLOR_BayerBG2BGR,
+    "bggr": cv2.COLOR_BayerRG2BGR,
+    "gbrg": cv2.COLOR_BayerGR2BGR,
+    "grbg": cv2.COLOR_BayerGB2BGR,
+}
 _ENCODINGS = {
     "bgr8": _Encoding(3, None),
     "8UC3": _Encoding(3, None),
@@ -99,10 +101,11 @@ _ENCODINGS = {
     "uyvy": _UYVY,
     "yuv422_yuy2": _YUYV,
     "yuyv": _YUYV,
-    "bayer_rggb8": _mosaic(cv2.COLOR_BayerBG2BGR),
-    "bayer_bggr8": _mosaic(cv2.COLOR_BayerRG2BGR),
-    "bayer_gbrg8": _mosaic(cv2.COLOR_BayerGR2BGR),
-    "bayer_grbg8": _mosaic(cv2.COLOR_BayerGB2BGR),
+    **{
+        f"bayer_{pattern}{8 * itemsize}": _Encoding(1, code, itemsize, even_width=True, even_height=True)
+        for itemsize in (1, 2)
+        for pattern, code in _BAYER.items()
+    },
 }
 ENCODINGS = tuple(_ENCODINGS)
 """Every encoding of a raw image that is converted."""
