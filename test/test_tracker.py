@@ -417,7 +417,7 @@ def test_velocity_is_in_px_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mask_is_pasted_where_it_belongs() -> None:
     probability = np.zeros((127, 127), np.float32)
     probability[40:88, 32:96] = 1.0
-    mask = paste_mask(probability, MaskPlace(100.0, 50.0, 254.0), 640, 480, 0.5)
+    mask = paste_mask(probability, MaskPlace(100.0, 50.0, 254.0, 254.0), 640, 480, 0.5)
     rows, cols = np.nonzero(mask.to_frame())
     assert (cols.min(), cols.max()) == pytest.approx((164, 291), abs=2)
     assert (rows.min(), rows.max()) == pytest.approx((130, 225), abs=2)
@@ -428,7 +428,7 @@ def test_mask_is_pasted_where_it_belongs() -> None:
 
 @pytest.mark.parametrize("place", [(-100.0, -80.0, 254.0), (600.0, 440.0, 254.0), (5000.0, 10.0, 50.0)])
 def test_mask_beyond_the_frame_is_cut(place: tuple[float, float, float]) -> None:
-    mask = paste_mask(np.ones((127, 127), np.float32), MaskPlace(*place), 640, 480, 0.5)
+    mask = paste_mask(np.ones((127, 127), np.float32), MaskPlace(*place, place[2]), 640, 480, 0.5)
     assert mask.to_frame().shape == (480, 640)
     fallback = CenterBox(5, 6, 7, 8)
     box = box_of_mask(mask, "min_area", fallback)
@@ -442,7 +442,7 @@ def test_rotated_box_has_its_angle() -> None:
         cv2.getRotationMatrix2D((63, 63), -30, 1),
         (127, 127),
     )
-    mask = paste_mask(probability, MaskPlace(0.0, 0.0, 127.0), 200, 200, 0.5)
+    mask = paste_mask(probability, MaskPlace(0.0, 0.0, 127.0, 127.0), 200, 200, 0.5)
     box = box_of_mask(mask, "min_area", CenterBox(0, 0, 1, 1))
     longest = (
         box.corners()[1] - box.corners()[0] if box.width > box.height else box.corners()[2] - box.corners()[1]

@@ -97,6 +97,11 @@ class ModelConfig:
     logistic: bool = False
     correlation_scale: float = 1.0
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether the network gives masks."""
+        return self.mask is not None or self.region is not None
+
 
 @dataclass(frozen=True)
 class AnchorConfig:
@@ -222,6 +227,7 @@ class TrackingConfig:
     `clip_state` the box may leave the frame and only what is returned is clipped. With a `pyramid` the
     network gives response maps and size is searched for: `penalty_k`, `base_size` and `anchors` say nothing.
 
+    Boxes are kept within the frame, its width and height taken `clip_inset` px smaller.
     `mask_threshold` cuts the mask, `mask_border` is the value it is interpolated with beyond its border;
     `box_fit` is how a box is fitted to it (SiamMask, section 3.3): the axis-aligned one, the rotated one of
     least area, or the rotated one that trades pixels left out against background taken in. `box_source`
@@ -242,6 +248,7 @@ class TrackingConfig:
     small_target: SmallTargetConfig | None = None
     mask_threshold: float = 0.3
     mask_border: float = 0.0
+    clip_inset: int = 0
     box_fit: BoxFit = "min_area"
     box_source: BoxSource = "regression"
     anchors: AnchorConfig = field(default_factory=AnchorConfig)

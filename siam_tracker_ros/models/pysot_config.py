@@ -17,9 +17,11 @@ from siam_tracker_ros.models.config import (
     LossConfig,
     MaskConfig,
     ModelConfig,
+    RegionConfig,
     TrackingConfig,
     ZooEntry,
 )
+from siam_tracker_ros.models.region import BOX_STDS
 from siam_tracker_ros.models.zoo import PYSOT_LONG_TERM
 
 
@@ -57,8 +59,10 @@ def _model(config: Mapping[str, Any]) -> ModelConfig:
     neck = None
     if adjust.get("ADJUST", True):
         neck = tuple(adjust["KWARGS"]["out_channels"])
-    mask = None
-    if (config.get("MASK") or {}).get("MASK"):
+    mask = region = None
+    if _is_siamattn(config):
+        layers, region = _levels_and_region(config, layers)
+    elif (config.get("MASK") or {}).get("MASK"):
         if not (config.get("REFINE") or {}).get("REFINE"):
             raise PysotConfigError("MASK without REFINE is not supported")
         mask_kwargs = config["MASK"]["KWARGS"]
@@ -83,7 +87,30 @@ def _model(config: Mapping[str, Any]) -> ModelConfig:
         weighted=bool(rpn["KWARGS"].get("weighted", False)),
         anchor_num=rpn["KWARGS"].get("anchor_num", 5),
         mask=mask,
+        attention=region is not None,
+        region=region,
     )
+
+
+def _is_siamattn(config: Mapping[str, Any]) -> bool:
+    """SiamAttn's code is PySOT's and more: what only its configuration has tells it."""
+    return "ROIPOOL_OUTSIZE" in (config.get("TRAIN") or {})
+
+
+def _levels_and_region(
+    config: Mapping[str, Any], layers: tuple[int, ...]
+) -> tuple[tuple[int, ...], RegionConfig]:
+    """The layers that are compared, and the refinement, which merges those before them."""
+    levels = len(config["ADJUST"]["KWARGS"]["out_channels"])
+    if len(layers) != levels + 2:
+        raise PysotConfigError(
+            f"region refinement merges two layers beside the {levels} compared; "
+            f"BACKBONE.KWARGS.used_layers gives {len(layers)}"
+        )
+    stds = tuple(config["TRAIN"].get("BBOX_NORMALIZE_STDS", BOX_STDS))
+    if stds != BOX_STDS:
+        raise PysotConfigError(f"TRAIN.BBOX_NORMALIZE_STDS is {stds}; known is {BOX_STDS}")
+    return layers[2:], RegionConfig(stages=layers[:2], mask_pool=config["TRAIN"]["ROIPOOL_OUTSIZE"])
 
 
 def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
@@ -115,6 +142,8 @@ def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
             ratios=tuple(anchor.get("RATIOS", AnchorConfig.ratios)),
             scales=tuple(anchor.get("SCALES", AnchorConfig.scales)),
         ),
+        # SiamAttn keeps boxes within the last px, PySOT within the border beyond it.
+        clip_inset=1 if _is_siamattn(config) else 0,
         loss=loss,
         long_term=long_term,
     )

@@ -20,6 +20,7 @@ from siam_tracker_ros.models.config import (
     MaskConfig,
     ModelConfig,
     PyramidConfig,
+    RegionConfig,
     SmallTargetConfig,
     TrackingConfig,
     ZooEntry,
@@ -252,6 +253,13 @@ _ENTRIES = (
             instance_size=271,
             small_target=SmallTargetConfig(),
         ),
+    ),
+    # SiamAttn's configuration was never published: the network is as deduced from the paper and the keys of
+    # its weights, the constants of tracking are defaults (those its numbers were made with are not known).
+    ZooEntry(
+        "siamattn_r50",
+        replace(_R50, attention=True, region=RegionConfig()),
+        TrackingConfig(penalty_k=0.04, window_influence=0.44, lr=0.4, mask_threshold=0.3, clip_inset=1),
     ),
     ZooEntry("siamrpn_mobilev2_w10", _MOBILE_W10, _W10_TRACKING),
     ZooEntry(

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from siam_tracker_ros.models.config import TrackingConfig
 from siam_tracker_ros.tracking.boxes import CenterBox
+from siam_tracker_ros.tracking.regions import Region
 from siam_tracker_ros.tracking.result import TargetMask
 
 
 class MaskPlace(NamedTuple):
-    """Square of the frame that a mask covers: left, top and side, px, not whole."""
+    """Rectangle of the frame that a mask covers: top-left corner, width and height, px, not whole."""
 
     left: float
     top: float
-    side: float
+    width: float
+    height: float
 
 
 def place_of_mask(
@@ -32,11 +34,21 @@ def place_of_mask(
     """
     scale = window_side / instance_size
     stride = config.anchors.stride
+    side = scale * config.exemplar_size
     return MaskPlace(
         center.cx - window_side / 2 + (col - config.base_size / 2) * stride * scale,
         center.cy - window_side / 2 + (row - config.base_size / 2) * stride * scale,
-        scale * config.exemplar_size,
+        side,
+        side,
     )
+
+
+def place_of_region(region: Region, crop: CenterBox, search_size: int) -> MaskPlace:
+    """Where the mask of a region lies; the crop covers `crop` and is `search_size` px of network input."""
+    scale = crop.w / search_size
+    x1, y1, x2, y2 = region
+    left, top = crop.cx - crop.w / 2 + x1 * scale, crop.cy - crop.h / 2 + y1 * scale
+    return MaskPlace(left, top, (x2 - x1) * scale, (y2 - y1) * scale)
 
 
 def paste_mask(
@@ -54,8 +66,8 @@ def paste_mask(
     """
     size = len(probability)
     # Mask px -> frame px, as PySOT maps it: the frame's last pixel is one short of its width.
-    scale_x = (frame_width - 1) / frame_width * place.side / size
-    scale_y = (frame_height - 1) / frame_height * place.side / size
+    scale_x = (frame_width - 1) / frame_width * place.width / size
+    scale_y = (frame_height - 1) / frame_height * place.height / size
     offset_x = place.left * (frame_width - 1) / frame_width
     offset_y = place.top * (frame_height - 1) / frame_height
     x0 = min(max(math.floor(offset_x - scale_x), 0), frame_width)

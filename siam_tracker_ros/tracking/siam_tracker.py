@@ -42,9 +42,16 @@ from siam_tracker_ros.tracking.decode import (
 from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_dtype
 from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
 from siam_tracker_ros.tracking.mask_box import box_of_mask
-from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask
+from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, place_of_region
 from siam_tracker_ros.tracking.peak import PeakGrid, peak_grid, scale_factors, select_peak
 from siam_tracker_ros.tracking.pyramid import NestedWindows, SearchSide, nested_windows, scaled_windows
+from siam_tracker_ros.tracking.regions import (
+    Region,
+    box_of_selection,
+    proposal_region,
+    refined,
+    region_of_box,
+)
 from siam_tracker_ros.tracking.result import TargetMask, TrackResult
 from siam_tracker_ros.tracking.stage_times import StageTimes
 from siam_tracker_ros.tracking.state import TrackState
@@ -73,6 +80,12 @@ class _Search:
     scale: float
     windows: tuple[Window, ...]
     nested: NestedWindows | None = None
+
+    @property
+    def crop(self) -> CenterBox:
+        """The square that is cropped."""
+        side = self.windows[0].side
+        return self.box._replace(w=side, h=side)
 
     @property
     def batch_key(self) -> tuple[int, float]:
@@ -164,7 +177,7 @@ class SiamTracker:
     @property
     def has_masks(self) -> bool:
         """Whether this model gives masks and rotated boxes."""
-        return self.entry.model.mask is not None
+        return self.entry.model.has_mask
 
     @torch.inference_mode()
     def init(self, frame: Frame, box: Sequence[float], stamp: float | None = None) -> Target:
@@ -229,7 +242,7 @@ class SiamTracker:
         crops = self._search_crops(frame, group)
         self.stages.enter("inference")
         template = stack_templates([s.target.template for s in group])
-        features = self._network.features(crops)
+        template, features = self._network.attend(template, self._network.features(crops))
         cls, loc = self._network.respond(template, features)
         self.stages.enter("postprocess")
         sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
@@ -248,6 +261,8 @@ class SiamTracker:
         selections = read_selections(selected)
         found: list[TargetMask] = []
         measured = [_measured_box(s, selection) for s, selection in zip(group, selections, strict=True)]
+        if self.entry.model.region is not None:
+            measured = self._refined_boxes(group, selections, template, features)
         if config.box_source == "mask":
             found = self._masks(frame, group, selections, template, features)
             measured = [
@@ -260,6 +275,8 @@ class SiamTracker:
         ]
         if not masks:
             return results
+        if self.entry.model.region is not None:
+            found = self._region_masks(frame, group, features)
         found = found or self._masks(frame, group, selections, template, features)
         return [
             replace(result, mask=mask, rotated_box=box_of_mask(mask, config.box_fit, result.box.center_box()))
@@ -377,7 +394,8 @@ class SiamTracker:
             if search.lost:
                 # The leap to where a lost target is seen again is no motion of its own.
                 target.velocity = (0.0, 0.0)
-        clipped = clip_to_frame(after, frame_width, frame_height, config.min_target_size)
+        width, height = frame_width - config.clip_inset, frame_height - config.clip_inset
+        clipped = clip_to_frame(after, width, height, config.min_target_size)
         keeps_clip = config.clip_state and (long_term is None or long_term.clip_state)
         target.box = clipped if keeps_clip else after
         result_box = clipped.corner_box(config.crop.result_center)
@@ -404,6 +422,38 @@ class SiamTracker:
         masks = []
         for probability, search, row, col in zip(probabilities, group, rows, cols, strict=True):
             place = place_of_mask(search.box, search.windows[0].side, search.instance_size, row, col, config)
+            masks.append(
+                paste_mask(probability, place, width, height, config.mask_threshold, config.mask_border)
+            )
+        return masks
+
+    def _region_tensor(self, regions: Sequence[Region]) -> Tensor:
+        """One region a target, as the network takes them: [N, 5], the target's number first."""
+        rows = [(float(i), *region) for i, region in enumerate(regions)]
+        return torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)
+
+    def _refined_boxes(
+        self, group: list[_Search], selections: list[Selection], template: Template, features: SearchFeatures
+    ) -> list[CenterBox]:
+        """The selected boxes after region refinement, px of the frame."""
+        size = group[0].instance_size
+        regions = self._region_tensor([proposal_region(selection, size) for selection in selections])
+        deltas = self._network.region_deltas(template, features, regions, size).float().cpu().tolist()
+        return [
+            box_of_selection(refined(selection, delta), search.crop, size, search.scale)
+            for search, selection, delta in zip(group, selections, deltas, strict=True)
+        ]
+
+    def _region_masks(self, frame: Frame, group: list[_Search], features: SearchFeatures) -> list[TargetMask]:
+        """The masks of the boxes that the targets have now."""
+        config, size = self.entry.tracking, group[0].instance_size
+        regions = [region_of_box(search.target.box, search.crop, search.scale) for search in group]
+        logits = self._network.region_masks(features, self._region_tensor(regions), size)
+        probabilities = torch.sigmoid(logits.float()).cpu().numpy()
+        height, width = frame.shape[:2]
+        masks = []
+        for probability, region, search in zip(probabilities, regions, group, strict=True):
+            place = place_of_region(region, search.crop, size)
             masks.append(
                 paste_mask(probability, place, width, height, config.mask_threshold, config.mask_border)
             )
