@@ -6,13 +6,17 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_footage import STILL, drawn_data
 
 from siam_tracker_ros.models.checkpoint import load_state, read_checkpoint
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import get_entry
+from siam_tracker_ros.tracking.anchors import anchor_grid
 from siam_tracker_ros.training import loop
 from siam_tracker_ros.training.config import (
     LossConfig,
@@ -21,8 +25,12 @@ from siam_tracker_ros.training.config import (
     RunConfig,
     TrainConfig,
 )
+from siam_tracker_ros.training.frame_store import FrameStore
 from siam_tracker_ros.training.loop import TrainingStoppedError, train
-from siam_tracker_ros.training.prepare import prepare_store
+from siam_tracker_ros.training.pairs import split_tracks
+from siam_tracker_ros.training.prepare import open_store, prepare_store
+from siam_tracker_ros.training.sample_picture import TRUE_BGR, sample_picture
+from siam_tracker_ros.training.target_store import StoreError
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +54,7 @@ def tiny_run(data, folder, **more):
             checkpoint_every=2,
             validate_every=1000,
             validation_pairs=2,
+            tensorboard=True,
         ),
         augmentation=STILL,
         pairs=PairConfig(negative_share=0.0),
@@ -108,15 +117,139 @@ def test_opened_layers_of_the_backbone_learn_and_the_others_do_not(data, tmp_pat
     assert moved == {"layer7"}
 
 
-def test_a_loss_that_is_not_a_number_stops_with_step_and_items(data, tmp_path):
+def resumes_at(folder):
+    return torch.load(Path(folder) / "checkpoint.pt", weights_only=True)["step"]
+
+
+def broken_losses(from_call, **factors):
+    """`batch_losses` whose values or gradients are not numbers from some call on."""
+    calls = 0
+
     def broken(*args):
+        nonlocal calls
+        calls += 1
         losses = true_losses(*args)
+        if calls < from_call:
+            return losses
+        if "gradient" in factors:
+            return replace(losses, total=losses.total + NanGradient.apply(losses.cls))
         return replace(losses, total=losses.total * float("nan"))
 
     true_losses = loop.batch_losses
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "batch_losses", broken)
-        with pytest.raises(
-            TrainingStoppedError, match=r"not finite at step 0 .*(first|second|still\d)#.* -> "
-        ):
-            train(tiny_run(data, tmp_path))
+    return broken
+
+
+class NanGradient(torch.autograd.Function):
+    """Zero, with a gradient that is not a number."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 0.0
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("nan")
+
+
+ITEMS = r"the batch: (first|second|still\d)#.*@\d+ -> (first|second|still\d)#"
+
+
+@pytest.mark.parametrize(
+    ("factors", "told"), [({}, "the loss is not finite"), ({"gradient": 1}, "the gradient is not finite")]
+)
+def test_what_is_not_a_number_stops_with_step_items_and_last_checkpoint(
+    data, tmp_path, monkeypatch, factors, told
+):
+    monkeypatch.setattr(loop, "batch_losses", broken_losses(4, **factors))
+    with pytest.raises(TrainingStoppedError, match=f"{told}.* at step 3; {ITEMS}") as stopped:
+        train(tiny_run(data, tmp_path))
+    last = f"{tmp_path}/checkpoint.pt, {tmp_path}/siammask_mobilev2_w10.safetensors"
+    assert str(stopped.value).endswith(f"last good checkpoint: {last}")
+    assert resumes_at(tmp_path) == 2
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert all(tensor.isfinite().all() for tensor in state["network"].values())
+    assert all(t.isfinite().all() for t in read_checkpoint(Path(last.split(", ")[1])).state.values())
+    monkeypatch.undo()
+    train(tiny_run(data, tmp_path, steps=4))
+    assert resumes_at(tmp_path) == 4
+
+
+def test_before_the_first_checkpoint_there_is_none_to_name(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "batch_losses", broken_losses(1))
+    with pytest.raises(TrainingStoppedError, match=r"at step 0; .*last good checkpoint: none yet"):
+        train(tiny_run(data, tmp_path))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sample_that_cannot_be_made_stops_with_step_item_and_checkpoint(
+    data, tmp_path, monkeypatch, workers
+):
+    true_frame = FrameStore.frame
+    asked = []
+
+    def damaged(store, target):
+        asked.append(target)
+        if len(asked) > 10:
+            raise StoreError(f"image {target} ({store.name(target)}) of the store is damaged")
+        return true_frame(store, target)
+
+    monkeypatch.setattr(FrameStore, "frame", damaged)
+    config = tiny_run(data, tmp_path)
+    config = replace(config, run=replace(config.run, workers=workers, validation_pairs=0))
+    told = (
+        r"a sample cannot be made \(.*image \d+ \((first|second|still\d)#.* is damaged\) at step [2-4]; last"
+    )
+    with pytest.raises(TrainingStoppedError, match=told):
+        train(config)
+
+
+def test_curves_and_pictures_are_kept(data, tmp_path):
+    config = tiny_run(data, tmp_path, steps=2)
+    train(replace(config, run=replace(config.run, picture_every=1, validate_every=2)))
+    events = EventAccumulator(str(tmp_path / "events"), size_guidance={"images": 0})
+    events.Reload()
+    assert {"loss/total", "loss/cls", "loss/loc", "loss/mask", "validation/val_iou"} <= set(
+        events.Tags()["scalars"]
+    )
+    total = [(point.step, point.value) for point in events.Scalars("loss/total")]
+    logged = [(int(row["step"]), float(row["total"])) for row in rows(tmp_path)]
+    assert [step for step, _ in total] == [1, 2]
+    for (_, one), (_, other) in zip(total, logged, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    assert [point.step for point in events.Images("samples")] == [1, 2]
+    assert sorted(p.name for p in (tmp_path / "pictures").iterdir()) == ["00000001.png", "00000002.png"]
+    image = cv2.imread(str(tmp_path / "pictures" / "00000002.png"))
+    # Two pairs; exemplar, boxes, mask and response of each; gaps of 3 px between.
+    assert image.shape == (2 * 255 + 3, 4 * 255 + 9, 3)
+
+
+def test_a_picture_shows_the_true_box_and_the_best_cell(data):
+    config = tiny_run(data, "unused")
+    entry = get_entry(config.model)
+    store = open_store(data)
+    held_out = split_tracks(store, data)[1]
+    (batch,) = loop.validation_batches(store, held_out, config, entry)
+    network = loop.build_network(entry, config).eval()
+    anchors = anchor_grid(entry.tracking.anchors, 25)
+    image = sample_picture(network, network.backbone, batch, anchors, 8, 0.3, rows=1)
+    boxed = image[:, 258:513]
+    rows_, cols = np.nonzero((boxed == TRUE_BGR).all(axis=2))
+    cx, cy, w, h = batch["box"][0].tolist()
+    found = cols.min() - 127, cols.max() - 127, rows_.min() - 127, rows_.max() - 127
+    np.testing.assert_allclose(found, (cx - w / 2, cx + w / 2, cy - h / 2, cy + h / 2), atol=2.6)
+
+
+def test_training_with_crops_made_on_the_device_learns(data, tmp_path):
+    config = tiny_run(data, tmp_path)
+    train(replace(config, run=replace(config.run, augment_on="device", validation_pairs=0)))
+    logged = rows(tmp_path)
+    assert float(logged[-1]["total"]) < 0.7 * float(logged[0]["total"])
+
+
+@pytest.mark.parametrize(
+    ("where", "device", "expected"),
+    [("auto", "cpu", False), ("auto", "cuda", True), ("cpu", "cuda", False), ("device", "cpu", True)],
+)
+def test_where_crops_are_made(where, device, expected):
+    run = RunConfig(folder="unused", augment_on=where)
+    assert loop.augments_on_device(run, torch.device(device)) == expected

@@ -176,7 +176,9 @@ class RunConfig:
 
     `precision` bf16 is autocast. `compiled` needs a C++ compiler, costs a minute or two at the start and
     makes a step about 1.8 times as fast on a CPU. `threads` of each process: on a machine shared with others,
-    several processes of one thread (`torchrun`) are faster than one with several.
+    several processes of one thread (`torchrun`) are faster than one with several. `augment_on`: where crops
+    are made, by the `workers` or on the device that trains; auto is the device where that is a GPU.
+    `picture_every` steps a picture of sample predictions is kept. `tensorboard` curves lie in FOLDER/events.
     """
 
     folder: str
@@ -189,6 +191,9 @@ class RunConfig:
     checkpoint_every: int = 200
     validate_every: int = 400
     validation_pairs: int = 192
+    picture_every: int = 1000
+    tensorboard: bool = True
+    augment_on: Literal["auto", "cpu", "device"] = "auto"
 
 
 @dataclass(frozen=True)

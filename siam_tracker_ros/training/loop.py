@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
 import logging
 import math
@@ -28,7 +28,9 @@ from siam_tracker_ros.training.ema import WeightAverage
 from siam_tracker_ros.training.imagenet_backbone import imagenet_backbone_state
 from siam_tracker_ros.training.pairs import Split, split_tracks
 from siam_tracker_ros.training.prepare import open_store
-from siam_tracker_ros.training.samples import PairSamples
+from siam_tracker_ros.training.run_log import RunLog
+from siam_tracker_ros.training.sample_picture import UInt8, sample_picture
+from siam_tracker_ros.training.samples import PairSamples, PlannedSamples, packed_batch, rendered_batch
 from siam_tracker_ros.training.schedule import learning_rate
 from siam_tracker_ros.training.step import Backbone, Batch, FrozenBackbone, Respond, batch_losses, respond
 from siam_tracker_ros.training.target_store import TargetStore
@@ -36,16 +38,15 @@ from siam_tracker_ros.training.validation import Validation, validate
 
 logger = logging.getLogger(__name__)
 
-_LOG_FIELDS = (
-    "step", "minutes", "rate", "pairs_per_s", "total", "cls", "loc", "mask", "grad_norm",
-    "val_iou", "val_success50", "val_mask_iou",
-)  # fmt: skip
 # Held-out pairs are drawn with a seed of their own, the same in every run.
 _VALIDATION_SEED = 20_200_619
 
 
 class TrainingStoppedError(SiamTrackerError, RuntimeError):
-    """Training cannot go on: the loss is not finite. The message names the step and the items."""
+    """Training cannot go on: a loss is not finite, or a sample cannot be made.
+
+    The message names the step, the items and the last good checkpoint.
+    """
 
 
 def build_network(entry: ZooEntry, config: TrainConfig) -> SiameseNetwork:
@@ -95,21 +96,29 @@ def _start_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
+def augments_on_device(run: RunConfig, device: torch.device) -> bool:
+    """Whether crops are made on the device that trains."""
+    return run.augment_on == "device" or (run.augment_on == "auto" and device.type == "cuda")
+
+
 def sample_batches(samples: PairSamples, config: TrainConfig, first_step: int, crew: Crew) -> Iterator[Batch]:
-    """This process's batches of the steps from `first_step` to the last."""
+    """This process's batches of the steps from `first_step` to the last, for `rendered_batch`."""
     size = config.batch_size
     numbers = [
         number
         for step in range(first_step, config.steps)
         for number in range((step * crew.size + crew.rank) * size, (step * crew.size + crew.rank + 1) * size)
     ]
-    loader = DataLoader(
-        samples,
+    on_device = augments_on_device(config.run, crew.device)
+    loader: DataLoader[Any] = DataLoader(
+        PlannedSamples(samples) if on_device else samples,
         batch_size=config.batch_size,
         sampler=numbers,
+        collate_fn=packed_batch if on_device else None,
         num_workers=config.run.workers,
         worker_init_fn=_start_worker,
         prefetch_factor=4 if config.run.workers else None,
+        pin_memory=crew.device.type == "cuda",
     )
     return iter(loader)
 
@@ -141,24 +150,10 @@ def _autocast(run: RunConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bf16")
 
 
-class _Log:
-    """A CSV file that grows by a row; rows after the step that training resumes from are dropped."""
-
-    def __init__(self, path: Path, from_step: int) -> None:
-        rows = []
-        if path.is_file():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= from_step]
-        self._file = path.open("w", newline="")
-        self._writer = csv.DictWriter(self._file, _LOG_FIELDS)
-        self._writer.writeheader()
-        self._writer.writerows(rows)
-        self._file.flush()
-
-    def write(self, row: dict[str, Any]) -> None:
-        shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-        self._writer.writerow(shown)
-        self._file.flush()
+def _last_line(error: Exception) -> str:
+    """What an error says; of one from a loader's worker, which comes with its traceback, the end."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def _save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -172,8 +167,15 @@ def train(config: TrainConfig) -> Path:
     """Run `config`, or go on with it where `<folder>/checkpoint.pt` was left; returns the weights' path.
 
     Writes into `run.folder`: `checkpoint.pt` and `<model>.safetensors` (the averaged weights) at every
-    checkpoint, and `log.csv`. Raises TrainingStoppedError where the loss is not finite.
+    checkpoint, and what `RunLog` keeps. Raises TrainingStoppedError where a loss or gradient is not finite or
+    a sample cannot be made.
     """
+    with contextlib.ExitStack() as closing:
+        return _train(config, closing)
+
+
+def _train(config: TrainConfig, closing: contextlib.ExitStack) -> Path:
+    """`train`, with what has to be closed at its end, however it ends, given to `closing`."""
     entry = get_entry(config.model)
     run = config.run
     folder = Path(run.folder)
@@ -204,7 +206,7 @@ def train(config: TrainConfig) -> Path:
         logger.info("going on from step %d", first_step)
 
     weights = folder / f"{entry.name}.safetensors"
-    log = _Log(folder / "log.csv", first_step) if crew.leads else None
+    log = closing.enter_context(RunLog(folder, first_step, run.tensorboard)) if crew.leads else None
     responder: Respond = torch.compile(respond, dynamic=False) if run.compiled else respond
     frozen_type = torch.bfloat16 if run.precision == "bf16" else torch.float32
 
@@ -218,13 +220,15 @@ def train(config: TrainConfig) -> Path:
     budget = config.optimiser.budget_minutes
     recent: list[dict[str, float]] = []
     last_log = time.monotonic()
-    bar = tqdm(
-        total=config.steps,
-        initial=first_step,
-        desc=entry.name,
-        unit="step",
-        mininterval=10,
-        disable=not crew.leads,
+    bar = closing.enter_context(
+        tqdm(
+            total=config.steps,
+            initial=first_step,
+            desc=entry.name,
+            unit="step",
+            mininterval=10,
+            disable=not crew.leads,
+        )
     )
 
     def save(step: int) -> None:
@@ -243,16 +247,39 @@ def train(config: TrainConfig) -> Path:
         )
         save_weights(average.network, weights, entry.name)
 
+    def stopped(what: str, pairs: list[list[int]] | None = None) -> TrainingStoppedError:
+        items = "; ".join(f"{store.name(e)} -> {store.name(s)}" for e, s, _ in pairs or [])
+        of = f"; the batch: {items}" if items else ""
+        last = f"{checkpoint}, {weights}" if checkpoint.is_file() else "none yet"
+        return TrainingStoppedError(f"{what} at step {step}{of}; last good checkpoint: {last}")
+
+    def of_average() -> Backbone:
+        return average.network.backbone if opened else backbone
+
     def check() -> Validation:
         with _autocast(run, device):
-            of_average: Backbone = average.network.backbone if opened else backbone
             return validate(
-                average.network, of_average, checks, samples.anchors,
+                average.network, of_average(), checks, samples.anchors,
+                entry.tracking.anchors.stride, entry.tracking.mask_threshold,
+            )  # fmt: skip
+
+    def picture(batch: Batch) -> UInt8:
+        with _autocast(run, device):
+            return sample_picture(
+                average.network, of_average(), batch, samples.anchors,
                 entry.tracking.anchors.stride, entry.tracking.mask_threshold,
             )  # fmt: skip
 
     step = first_step
-    for batch in sample_batches(samples, config, first_step, crew):
+    batches = sample_batches(samples, config, first_step, crew)
+    while True:
+        try:
+            batch = next(batches, None)
+        except Exception as error:
+            # Whatever ails a sample, its reader or its worker: the run's state is what the user needs.
+            raise stopped(f"a sample cannot be made ({_last_line(error)})") from error
+        if batch is None:
+            break
         elapsed = crew.of_leader(time.monotonic() - started)
         progress = elapsed / (60 * budget) if budget is not None else step / config.steps
         if progress >= 1:
@@ -265,20 +292,19 @@ def train(config: TrainConfig) -> Path:
         rate = learning_rate(config.optimiser, step, progress)
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"]
+        batch = rendered_batch(_to_device(batch, device))
         with _autocast(run, device):
-            losses = batch_losses(network, backbone, _to_device(batch, device), config.losses, responder)
+            losses = batch_losses(network, backbone, batch, config.losses, responder)
         values = losses.items()
         if not math.isfinite(values["total"]):
-            items = "; ".join(f"{store.name(e)} -> {store.name(s)}" for e, s, _ in batch["pair"].tolist())
-            raise TrainingStoppedError(
-                f"the loss is not finite at step {step} ({values}); the batch: {items}; "
-                f"last good checkpoint: {checkpoint if checkpoint.is_file() else 'none yet'}"
-            )
+            raise stopped(f"the loss is not finite ({values})", batch["pair"].tolist())
         optimiser.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         trained = [p for p in network.parameters() if p.requires_grad]
         crew.average_gradients(trained)
         norm = nn.utils.clip_grad_norm_(trained, config.optimiser.gradient_clip)
+        if not math.isfinite(float(norm)):
+            raise stopped("the gradient is not finite", batch["pair"].tolist())
         optimiser.step()
         average.update(network)
         step += 1
@@ -305,8 +331,9 @@ def train(config: TrainConfig) -> Path:
             log.write(row)
             bar.set_postfix_str(" ".join(f"{k} {row[k]:.3f}" for k in ("cls", "loc", "mask")))
             recent, last_log = [], time.monotonic()
+        if log is not None and (step % run.picture_every == 0 or step == config.steps):
+            log.picture(picture(checks[0] if checks else batch), step)
         if step % run.checkpoint_every == 0:
             save(step)
     save(step)
-    bar.close()
     return weights

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 UInt8 = NDArray[np.uint8]
 
+LUMA = (0.114, 0.587, 0.299)
+"""Shares of B, G and R in the brightness (ITU-R BT.601)."""
+
 
 @dataclass(frozen=True)
 class Colour:
@@ -34,15 +37,25 @@ def draw_colour(strength: float, rng: np.random.Generator) -> Colour:
     )
 
 
-def apply_colour(image: UInt8, colour: Colour) -> UInt8:
-    """`image` [H, W, 3] BGR under a change of light."""
+def colour_table(colour: Colour) -> UInt8:
+    """What becomes of each level of B, G and R, [256, 3]; saturation apart."""
     levels = 255 * (np.arange(256) / 255) ** colour.gamma
     table = np.stack([np.clip(gain * levels + colour.offset, 0, 255) for gain in colour.gain], axis=1)
-    image = np.asarray(cv2.LUT(image, np.round(table).astype(np.uint8)[None]), np.uint8)
+    return np.round(table).astype(np.uint8)
+
+
+def colour_mix(colour: Colour) -> NDArray[np.float64]:
+    """The 3x3 matrix on B, G, R that changes saturation."""
+    luma = np.tile(LUMA, (3, 1))
+    mix: NDArray[np.float64] = luma + colour.saturation * (np.eye(3) - luma)
+    return mix
+
+
+def apply_colour(image: UInt8, colour: Colour) -> UInt8:
+    """`image` [H, W, 3] BGR under a change of light."""
+    image = np.asarray(cv2.LUT(image, colour_table(colour)[None]), np.uint8)
     if colour.saturation != 1.0:
-        luma = np.tile([0.114, 0.587, 0.299], (3, 1))
-        mix = luma + colour.saturation * (np.eye(3) - luma)
-        image = np.asarray(cv2.transform(image, mix), np.uint8)
+        image = np.asarray(cv2.transform(image, colour_mix(colour)), np.uint8)
     return image
 
 
@@ -51,15 +64,21 @@ def to_grey(image: UInt8) -> UInt8:
     return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def motion_blur(image: UInt8, length: int, angle: float) -> UInt8:
-    """`image` smeared along a line of `length` px (odd) at `angle` rad."""
+def blur_kernel(length: int, angle: float) -> NDArray[np.float32]:
+    """A line of `length` px (odd) at `angle` rad, [length, length], that sums to 1."""
     kernel = np.zeros((length, length), dtype=np.float32)
     half = length // 2
     reach = (half * math.cos(angle), half * math.sin(angle))
     start = (round(half - reach[0]), round(half - reach[1]))
     end = (round(half + reach[0]), round(half + reach[1]))
     cv2.line(kernel, start, end, 1.0)
-    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
+    kernel /= kernel.sum()
+    return kernel
+
+
+def motion_blur(image: UInt8, length: int, angle: float) -> UInt8:
+    """`image` smeared along a line of `length` px (odd) at `angle` rad."""
+    return np.asarray(cv2.filter2D(image, -1, blur_kernel(length, angle)), np.uint8)
 
 
 def lose_resolution(image: UInt8, factor: float) -> UInt8:

@@ -5,6 +5,7 @@ A sample depends on the seed and its number alone, whichever process makes it an
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -12,44 +13,42 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from siam_tracker_ros.models.config import TrackingConfig
 from siam_tracker_ros.tracking.anchors import anchor_grid
 from siam_tracker_ros.training.anchor_targets import anchor_targets
 from siam_tracker_ros.training.config import TrainConfig
+from siam_tracker_ros.training.device_render import pack, render_batch
 from siam_tracker_ros.training.pairs import Pair, Split, draw_pair
-from siam_tracker_ros.training.photometric import (
-    Colour,
-    apply_colour,
-    draw_colour,
-    lose_resolution,
-    motion_blur,
-    to_grey,
-)
+from siam_tracker_ros.training.photometric import Colour, draw_colour
+from siam_tracker_ros.training.picture import Layer, Photometric, Picture, render
 from siam_tracker_ros.training.target_store import TargetStore
-from siam_tracker_ros.training.warp import (
-    Placement,
-    crop_affine,
-    placed_box,
-    tracker_scale,
-    warp_image,
-    warp_mask,
-)
+from siam_tracker_ros.training.warp import Placement, crop_affine, placed_box, tracker_scale, warp_mask
 
 UInt8 = NDArray[np.uint8]
 
 # Most of a target that pasted things may hide before the sample would teach a falsehood.
 _MAX_HIDDEN = 0.4
+_IMAGES = ("exemplar", "search")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchCrop:
-    """Search region [S, S, 3], the target's box in it (cx, cy, w, h from its centre), maybe a mask [S, S]."""
+    """Layers of a search region, the target's box (cx, cy, w, h from its centre), maybe a mask [S, S]."""
 
-    image: UInt8
+    layers: tuple[Layer, ...]
     box: NDArray[np.float32]
     mask: UInt8 | None
+
+
+@dataclass(frozen=True, eq=False)
+class PairPlan:
+    """A sample whose pixels are not made yet: both pictures, and all other tensors."""
+
+    exemplar: Picture
+    search: Picture
+    tensors: dict[str, torch.Tensor]
 
 
 class PairSamples(Dataset[dict[str, torch.Tensor]]):
@@ -78,7 +77,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             self.store.box(target), self.tracking.exemplar_size, self.tracking.context_amount
         )
 
-    def _exemplar(self, target: int, mirrored: bool, rng: np.random.Generator) -> UInt8:
+    def _exemplar(self, target: int, mirrored: bool, rng: np.random.Generator) -> Layer:
         augmentation = self.config.augmentation
         shift, scale = augmentation.exemplar_shift, augmentation.exemplar_scale
         dx, dy = rng.uniform(-shift, shift, 2)
@@ -87,9 +86,9 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         affine = crop_affine(
             self.store.box(target), self._scale(target), size, Placement(dx, dy, sx, sy, 0.0, mirrored)
         )
-        return warp_image(self.store.frame(target), affine, size, self.store.frame_mean(target))
+        return Layer(self.store.frame(target), affine, self.store.frame_mean(target))
 
-    def _background(self, not_group: str, rng: np.random.Generator) -> UInt8:
+    def _background(self, not_group: str, rng: np.random.Generator) -> Layer:
         """Some other frame, from anywhere in it, to set a cut-out on."""
         size = self.tracking.instance_size
         for _ in range(8):
@@ -102,7 +101,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         scale = rng.uniform(1.0, 2.0) * size / min(height, width)
         room_x, room_y = width * scale - size, height * scale - size
         affine = np.array([[scale, 0, -rng.uniform(0, room_x)], [0, scale, -rng.uniform(0, room_y)]])
-        return warp_image(frame, affine, size, self.store.frame_mean(other))
+        return Layer(frame, affine, self.store.frame_mean(other))
 
     def _with_paste(self, crop: SearchCrop, group: str, rng: np.random.Generator) -> SearchCrop:
         """`crop` with a cut-out of something else in it: a distractor, or an occluder over the target."""
@@ -127,10 +126,9 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         hidden = np.count_nonzero((target > 127) & (cover > 127))
         if hidden > _MAX_HIDDEN * max(int(np.count_nonzero(target > 127)), 1):
             return crop
-        pasted = warp_image(self.store.frame(other), affine, size, (0, 0, 0))
-        image = _composed(crop.image, pasted, cover)
+        pasted = Layer(self.store.frame(other), affine, (0, 0, 0), _softened(cover))
         left = None if crop.mask is None else np.where(cover > 127, 0, crop.mask).astype(np.uint8)
-        return SearchCrop(image, crop.box, left)
+        return SearchCrop((*crop.layers, pasted), crop.box, left)
 
     def _search(self, pair: Pair, mirrored: bool, rng: np.random.Generator) -> SearchCrop:
         augmentation = self.config.augmentation
@@ -145,7 +143,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             angle = math.radians(rng.uniform(-augmentation.rotation_deg, augmentation.rotation_deg))
         box = self.store.box(target)
         affine = crop_affine(box, self._scale(target), size, Placement(dx, dy, sx, sy, angle, mirrored))
-        image = warp_image(self.store.frame(target), affine, size, self.store.frame_mean(target))
+        layer = Layer(self.store.frame(target), affine, self.store.frame_mean(target))
         mask, corner = None, (0, 0)
         soft = None
         if has_mask:
@@ -154,24 +152,23 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             soft = warp_mask(mask, corner, affine, size)
         placed = np.array(placed_box(box, affine, size, mask, corner), dtype=np.float32)
         group = self.store.track_groups[self.store.track_of(target)]
+        layers: tuple[Layer, ...] = (layer,)
         if soft is not None and rng.random() < augmentation.composition:
-            image = _composed(self._background(group, rng), image, soft)
-        crop = SearchCrop(image, placed, soft)
+            layers = (self._background(group, rng), dataclasses.replace(layer, cover=_softened(soft)))
+        crop = SearchCrop(layers, placed, soft)
         if len(self.split.masked_targets) and rng.random() < augmentation.paste:
             crop = self._with_paste(crop, group, rng)
         return crop
 
     def _photometric(
-        self, image: UInt8, shared: Colour, grey: bool, factor: float, rng: np.random.Generator
-    ) -> UInt8:
+        self, shared: Colour, grey: bool, factor: float, rng: np.random.Generator
+    ) -> Photometric:
         augmentation = self.config.augmentation
-        image = apply_colour(image, shared)
-        image = apply_colour(image, draw_colour(augmentation.own_colour, rng))
+        own = draw_colour(augmentation.own_colour, rng)
+        blur = None
         if rng.random() < augmentation.blur:
-            image = motion_blur(image, int(rng.choice([3, 5, 7, 9, 13])), rng.uniform(0, math.pi))
-        if factor > 1:
-            image = lose_resolution(image, factor)
-        return to_grey(image) if grey else image
+            blur = int(rng.choice([3, 5, 7, 9, 13])), float(rng.uniform(0, math.pi))
+        return Photometric(shared, own, blur, factor, grey)
 
     def _mask_target(
         self, crop: SearchCrop, labels: NDArray[np.int8], rng: np.random.Generator
@@ -189,7 +186,8 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         window = padded[top + size : top + 2 * size, left + size : left + 2 * size]
         return np.array([row, col]), (window > 127).astype(np.uint8)
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def plan(self, index: int) -> PairPlan:
+        """Sample `index` with all that is random drawn, but no pixels made."""
         rng = np.random.default_rng([self.seed, index])
         augmentation = self.config.augmentation
         pair = draw_pair(self.store, self.split, self.config.pairs, rng)
@@ -199,8 +197,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         shared = draw_colour(augmentation.shared_colour, rng)
         grey = bool(rng.random() < augmentation.grey)
         factor = rng.uniform(1.5, 4.0) if rng.random() < augmentation.low_resolution else 1.0
-        exemplar = self._photometric(exemplar, shared, grey, factor, rng)
-        image = self._photometric(crop.image, shared, grey, factor, rng)
+        changes = [self._photometric(shared, grey, factor, rng) for _ in range(2)]
         targets = anchor_targets(
             self.anchors,
             self.score_size,
@@ -211,9 +208,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             rng,
         )
         cell, mask = self._mask_target(crop, targets.labels, rng)
-        return {
-            "exemplar": torch.from_numpy(exemplar.transpose(2, 0, 1).copy()),
-            "search": torch.from_numpy(image.transpose(2, 0, 1).copy()),
+        tensors = {
             "labels": torch.from_numpy(targets.labels),
             "may_be_negative": torch.from_numpy(targets.may_be_negative),
             "loc": torch.from_numpy(targets.loc),
@@ -222,10 +217,53 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             "mask": torch.from_numpy(mask),
             "pair": torch.tensor([pair.exemplar, pair.search, int(pair.is_negative)]),
         }
+        return PairPlan(
+            Picture(self.tracking.exemplar_size, (exemplar,), changes[0]),
+            Picture(self.tracking.instance_size, crop.layers, changes[1]),
+            tensors,
+        )
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        plan = self.plan(index)
+        images = {
+            "exemplar": torch.from_numpy(render(plan.exemplar).transpose(2, 0, 1).copy()),
+            "search": torch.from_numpy(render(plan.search).transpose(2, 0, 1).copy()),
+        }
+        return images | plan.tensors
 
 
-def _composed(below: UInt8, above: UInt8, cover: UInt8) -> UInt8:
-    """`above` over `below` where `cover` (0..255) says, its edge softened by a pixel."""
-    alpha = cv2.GaussianBlur(cover, (3, 3), 0).astype(np.float32)[..., None] / 255
-    mixed = below + (above.astype(np.float32) - below) * alpha
-    return mixed.astype(np.uint8)
+class PlannedSamples(Dataset[PairPlan]):
+    """Samples as plans, for a DataLoader whose `collate_fn` is `packed_batch`."""
+
+    def __init__(self, samples: PairSamples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, index: int) -> PairPlan:
+        return self.samples.plan(index)
+
+
+def packed_batch(plans: list[PairPlan]) -> dict[str, torch.Tensor]:
+    """A batch whose pixels are made where it is moved to, by `rendered_batch`."""
+    batch: dict[str, torch.Tensor] = default_collate([plan.tensors for plan in plans])
+    for name in _IMAGES:
+        packed = pack([getattr(plan, name) for plan in plans])
+        batch |= {f"{name}/{key}": value for key, value in packed.items()}
+    return batch
+
+
+def rendered_batch(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch with its images: one of `packed_batch` is rendered on its device, another is left as it is."""
+    if "search" in batch:
+        return batch
+    rest = {key: value for key, value in batch.items() if "/" not in key}
+    for name in _IMAGES:
+        packed = {
+            key.removeprefix(f"{name}/"): value for key, value in batch.items() if key.startswith(f"{name}/")
+        }
+        rest[name] = render_batch(packed)
+    return rest
+
+
+def _softened(cover: UInt8) -> UInt8:
+    """`cover` with its edge softened by a pixel."""
+    return np.asarray(cv2.GaussianBlur(cover, (3, 3), 0), np.uint8)
