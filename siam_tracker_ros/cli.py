@@ -27,6 +27,7 @@ COMMANDS = (
     "vot",
     "train",
     "weights",
+    "model",
     "export",
     "bench",
     "bringup",

@@ -75,22 +75,23 @@ class EvaluationSequence:
         return boxes_of(self.truth)
 
     def start_box(self, frame: int) -> Box:
-        """The box that a tracker gets to start on in `frame`, px.
-
-        A polygon's is upright and of its area, as VOT and PySOT have it. Raises EvaluationError where the
-        target is not in view.
-        """
+        """The box to start on in `frame`, px. Raises EvaluationError where the target is not in view."""
         region = self.truth[frame]
         if region is None:
             raise EvaluationError(f"{self.name}: nothing to start on in frame {frame}")
-        if isinstance(region, Polygon) and len(region.points) == 4:
-            cx, cy, w, h = polygon_equal_area_box(region.points)
-            return Box(cx - (w - 1) / 2, cy - (h - 1) / 2, w, h)
-        return bounding_box(region)
+        return box_to_start_on(region)
 
 
 Dataset = Mapping[str, Callable[[], EvaluationSequence]]
 """Sequences by name, each read when called for."""
+
+
+def box_to_start_on(region: Region) -> Box:
+    """The box of a region, px; a polygon's is upright and of its area, as VOT and PySOT have it."""
+    if isinstance(region, Polygon) and len(region.points) == 4:
+        cx, cy, w, h = polygon_equal_area_box(region.points)
+        return Box(cx - (w - 1) / 2, cy - (h - 1) / 2, w, h)
+    return bounding_box(region)
 
 
 def boxes_of(regions: tuple[Region | None, ...] | list[Region | None]) -> NDArray[np.float64]:
