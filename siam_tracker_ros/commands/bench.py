@@ -7,10 +7,12 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.markdown_table import markdown_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,13 +164,11 @@ def _measure(entry: ZooEntry, args: argparse.Namespace, pysot: PysotBaseline | N
     side = min(width, height) / 6
     box = (width / 2 - side / 2, height / 2 - side / 2, side, side)
     targets = [tracker.init(frame, box) for _ in range(args.targets)]
-    start, condition = targets[0].box, targets[0].condition
+    start = targets[0].box
 
     def ours() -> None:
         # Random weights would let the box drift, and with it the size of the crop.
-        for target in targets:
-            target.box, target.condition = start, condition
-        tracker.track(frame, targets, masks=tracker.has_masks)
+        tracker.track(frame, [replace(target) for target in targets], masks=tracker.has_masks)
 
     calls = [ours]
     if pysot and pysot.has(entry.name):
@@ -208,13 +208,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     if any("ratio" in row for row in rows):
         columns["PySOT FPS"] = lambda r: f"{r['pysot_fps']:.1f}" if "ratio" in r else "-"
         columns["ratio"] = lambda r: f"{r['ratio']:.2f}" if "ratio" in r else "-"
-    table = [list(columns), *([show(row) for show in columns.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
-    for number, line in enumerate(table):
-        # The name is aligned left, figures right.
-        cells = [line[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        print("| " + " | ".join(cells) + " |")
-        if number == 0:
-            rules = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-            print("| " + " | ".join(rules) + " |")
+    print(markdown_table(list(columns), [[show(row) for show in columns.values()] for row in rows]))

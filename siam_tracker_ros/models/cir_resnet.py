@@ -59,7 +59,7 @@ class CIRUnit(nn.Module):
         self.conv3 = _conv1x1(planes * width, outputs)
         self.bn3 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
-        self.last = self.relu if relu else nn.Identity()
+        self.last = nn.ReLU(inplace=True) if relu else nn.Identity()
         self.downsample: nn.Module | None = None
         if inputs != outputs:
             self.downsample = nn.Sequential(_conv1x1(inputs, outputs), nn.BatchNorm2d(outputs))
@@ -88,7 +88,7 @@ class _Branch3x3(nn.Module):
         self.conv3 = _conv1x1(planes, planes * 4)
         self.bn3 = nn.BatchNorm2d(planes * 4)
         self.relu = nn.ReLU(inplace=True)
-        self.last = self.relu if relu else nn.Identity()
+        self.last = nn.ReLU(inplace=True) if relu else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))

@@ -1,0 +1,77 @@
+"""`siam-tracker model`: what an entry of the zoo is, by the measures that its papers argue with."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from siam_tracker_ros.markdown_table import markdown_table
+
+if TYPE_CHECKING:
+    from siam_tracker_ros.models.config import ZooEntry
+
+HELP = "report a model of the zoo: layers, stride, receptive field, padding, parameters, MACs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `model`."""
+    parser.description = (
+        "Report what a cell of the features sees, how far padding reaches, and what the network costs "
+        "(the analysis of SiamDW, Zhang and Peng, CVPR 2019)."
+    )
+    parser.add_argument("models", nargs="*", metavar="NAME", help="zoo entries; without any, all of them")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report of every model asked for; see `add_arguments`."""
+    from siam_tracker_ros.models.zoo import ZOO, get_entry
+
+    entries = [get_entry(name) for name in args.models] or list(ZOO.values())
+    print("\n\n".join(report(entry) for entry in entries))
+    return 0
+
+
+def report(entry: ZooEntry) -> str:
+    """The report of one entry, as text."""
+    from siam_tracker_ros.models.complexity import complexity
+    from siam_tracker_ros.models.receptive_field import level_sights
+
+    model, tracking = entry.model, entry.tracking
+    cost = complexity(entry)
+    scales = f" at {tracking.pyramid.count} scales" if tracking.pyramid else ""
+    head = model.head.replace("_", "-")
+    lines = [
+        f"{entry.name}: {model.backbone}, {head} head{', mask branch' if model.mask else ''}",
+        f"exemplar {tracking.exemplar_size} px, search region {tracking.instance_size} px{scales}, "
+        f"response map {cost.response_cells} x {cost.response_cells}",
+        "",
+    ]
+    rows = []
+    for sight in level_sights(model, tracking.exemplar_size, tracking.instance_size):
+        rows.append(
+            [
+                str(sight.layer),
+                str(sight.layers),
+                str(sight.channels),
+                f"{sight.stride} px",
+                f"{sight.receptive_field} px",
+                f"{100 * sight.receptive_field / tracking.exemplar_size:.0f} %",
+                _cells(sight.exemplar_cells, sight.exemplar_padded),
+                _cells(sight.search_cells, sight.search_padded),
+            ]
+        )
+    columns = [
+        "level", "layers", "channels", "stride", "receptive field", "of the exemplar",
+        "exemplar cells (padded)", "search cells (padded)",
+    ]  # fmt: skip
+    lines += [markdown_table(columns, rows), ""]
+    lines.append(f"parameters       {cost.parameters / 1e6:.2f} M")
+    lines.append(f"MACs, exemplar   {cost.exemplar_macs / 1e9:.2f} G once")
+    lines.append(f"MACs, search     {cost.frame_macs / 1e9:.2f} G a frame")
+    if cost.mask_macs:
+        lines.append(f"MACs, mask       {cost.mask_macs / 1e9:.2f} G a mask")
+    return "\n".join(lines)
+
+
+def _cells(side: int, padded: int) -> str:
+    return f"{side} x {side} ({100 * padded / side**2:.0f} %)"
