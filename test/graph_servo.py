@@ -231,6 +231,12 @@ class ServoGraph:
         assert self.change_state("configure")
         assert self.change_state("activate")
 
+    def follow_still(self) -> None:
+        """From unconfigured to following a target that asks for no motion."""
+        self.activate()
+        assert self.arm().success
+        self.reaches(ServoState.ARMED)
+
     def follow(self) -> None:
         """From unconfigured to following the target: moving."""
         self.activate()

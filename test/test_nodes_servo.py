@@ -29,6 +29,7 @@ from graph_tracker import NODE as TRACKER
 from graph_tracker import WIDTH as SCENE_WIDTH
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from nav_msgs.msg import Odometry
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, Range
 
@@ -418,6 +419,19 @@ def test_the_attitude_is_that_of_the_image(graph: ServoGraph) -> None:
     graph.wait(lambda: len(graph.states) > 100, "a second or two of swaying")
     # With the newest attitude in place of the image's it would be up to 0.12 s * 1 rad/s off.
     assert max(abs(state.target_azimuth) for state in graph.states) < 0.03
+
+
+def test_odometry_tells_how_the_base_turns(graph: ServoGraph) -> None:
+    graph.set("use_odometry", True)
+    graph.odometry = Odometry(child_frame_id="base_link")
+    graph.track.bbox.center_x, graph.track.bbox.center_y = WIDTH / 2, HEIGHT / 2
+    graph.follow_still()
+    graph.odometry.twist.twist.angular.z = 0.3
+    # The base yaws to the left, so the camera has to turn to the right.
+    graph.wait(lambda: graph.commands[-1].twist.angular.z < -0.2, "a turn against it")
+    graph.odometry.child_frame_id = "imu"
+    graph.reaches(ServoState.FAULT, "odom is of 'imu'")
+    graph.stands()
 
 
 def test_which_target(graph: ServoGraph) -> None:

@@ -31,6 +31,15 @@ def direction_of(sight: LineOfSight) -> Vector:
     )
 
 
+def tangents_of(sight: LineOfSight) -> tuple[Vector, Vector]:
+    """Unit vectors [3] in the base frame along which azimuth and elevation of a line of sight (rad) grow."""
+    sin_azimuth, cos_azimuth = math.sin(sight.azimuth), math.cos(sight.azimuth)
+    sin_elevation, cos_elevation = math.sin(sight.elevation), math.cos(sight.elevation)
+    left = np.array([-sin_azimuth, cos_azimuth, 0.0])
+    up = np.array([-sin_elevation * cos_azimuth, -sin_elevation * sin_azimuth, cos_elevation])
+    return left, up
+
+
 def sight_along(direction: Vector) -> LineOfSight:
     """Line of sight (rad) along a vector [3] of the base frame, of any length above 0.
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from siam_tracker_ros.control.actuator import lagged_rates, point_of_rest
 from siam_tracker_ros.control.aim_point import MaskSummary, aim_point
 from siam_tracker_ros.control.attitude_history import AttitudeHistory, AttitudeSample
+from siam_tracker_ros.control.body_rates import BodyRates, apparent_rates
 from siam_tracker_ros.control.camera_model import CameraModel
 from siam_tracker_ros.control.errors import (
     AttitudeError,
@@ -53,6 +54,7 @@ from siam_tracker_ros.control.target_filter import (
     Innovation,
     TargetState,
     started,
+    turned,
     updated,
 )
 from siam_tracker_ros.control.vehicle_follow import (
@@ -116,6 +118,7 @@ class Servo:
         self.camera = camera
         self.config = config or ServoConfig()
         self._attitudes = AttitudeHistory()
+        self._body_rates = BodyRates()
         self._armed = False
         self._fault: str | None = None
         self._range: tuple[float, float] | None = None
@@ -133,6 +136,7 @@ class Servo:
     def reset(self) -> None:
         """Forget target, attitudes and ramps, as when the clock jumps; stays armed or disarmed."""
         self._attitudes.clear()
+        self._body_rates.clear()
         self._actual = ZERO_RATES
         self._last_step = None
         self._setpoint = None
@@ -172,6 +176,17 @@ class Servo:
         try:
             self._attitudes.add(stamp, attitude_of(joints), from_pan_tilt(joints))
         except _BAD_SAMPLE as error:
+            self.fail(str(error))
+
+    def observe_body_rates(self, stamp: float, rates: Sequence[float]) -> None:
+        """Take the base's own angular velocity, rad/s about its x, y and z, at `stamp`, s.
+
+        What stands still in the world is then not taken for moving when the base turns, and the gimbal turns
+        against it at once. Not for a gimbal that keeps its direction in the world by itself.
+        """
+        try:
+            self._body_rates.add(stamp, rates)
+        except NotFiniteError as error:
             self.fail(str(error))
 
     def observe_range(self, stamp: float, range_m: float) -> None:
@@ -224,9 +239,14 @@ class Servo:
             self._target = started(sight, track.stamp, track.confidence, self.config.target)
             return None
         self._target, innovation = updated(
-            self._target, sight, track.stamp, track.confidence, self.config.target
+            self._seen_at(self._target, track.stamp), sight, track.stamp, track.confidence, self.config.target
         )
         return innovation
+
+    def _seen_at(self, target: TargetState, stamp: float) -> TargetState:
+        """`target` in the coordinates of the base as it is at `stamp`, s; its own time is kept."""
+        turn = self._body_rates.turn(target.stamp, stamp)
+        return target if turn is None else turned(target, turn)
 
     def step(self, now: float, manual: AngularRates | None = None) -> ServoCommand:
         """The command for `now`, s. Call it once a control period, whatever has or has not arrived.
@@ -289,7 +309,10 @@ class Servo:
         """One step of the law and of the vehicle's part; returns which axes a limit held back."""
         config = self.config
         lag_s = config.actuator_lag_s
-        ahead = target.sight_at(now + lag_s)
+        led = self._seen_at(target, now + lag_s)
+        ahead = led.sight_at(now + lag_s)
+        own = apparent_rates(ahead, self._body_rates.at(now))
+        target_rates = (led.rates.azimuth + own.azimuth, led.rates.elevation + own.elevation)
         rest = point_of_rest(newest.position, self._actual, now - newest.stamp, lag_s)
         # Seen from the point of rest, the target is nearer by what the axes have still to turn.
         aim = LineOfSight(
@@ -302,7 +325,7 @@ class Servo:
         commands = [
             axis_command(error, rate, position, dt, state, config.gains, limits, verdict.authority)
             for error, rate, position, state, limits in zip(
-                errors, target.rates, rest, self._axes, (config.azimuth, config.elevation), strict=True
+                errors, target_rates, rest, self._axes, (config.azimuth, config.elevation), strict=True
             )
         ]
         if not all(command.valid for command in commands):
@@ -312,7 +335,7 @@ class Servo:
         self._commanded = AngularRates(commands[0].rate, commands[1].rate)
         if config.follow is not None:
             self._vehicle = follow_velocity(
-                target.sight_at(now),
+                self._seen_at(target, now).sight_at(now),
                 self._separation(now),
                 self._vehicle,
                 dt,
@@ -396,7 +419,7 @@ class Servo:
         saturated: tuple[bool, bool],
         manual: bool,
     ) -> ServoCommand:
-        sight = None if self._target is None else self._target.sight_at(now)
+        sight = None if self._target is None else self._seen_at(self._target, now).sight_at(now)
         error = None
         if sight is not None and newest is not None:
             error = angle_between(sight, pointing_of(newest.attitude))

@@ -19,6 +19,7 @@ from siam_tracker_ros.control.errors import (
     require_positive,
 )
 from siam_tracker_ros.control.frames import AngularRates, LineOfSight, Vector, wrap_angle
+from siam_tracker_ros.control.line_of_sight import direction_of, sight_along, tangents_of
 
 # Azimuth loses its meaning overhead: noise there is stretched by 1 / cos(elevation), at most tenfold.
 _MIN_HORIZONTAL = 0.1
@@ -143,6 +144,23 @@ def predicted(state: TargetState, stamp: float, config: TargetFilterConfig) -> T
     mean = step @ state.mean
     mean[0] = wrap_angle(float(mean[0]))
     return TargetState(stamp, mean, step @ state.covariance @ step.T + noise, state.measured)
+
+
+def turned(state: TargetState, rotation: Vector) -> TargetState:
+    """The estimate in the coordinates of a base that has turned since.
+
+    `rotation` [3, 3] takes vectors from the base as it was to the base as it is. The covariance is kept: what
+    a base turns between two images is small.
+    """
+    azimuth, elevation, azimuth_rate, elevation_rate = state.mean.tolist()
+    before = LineOfSight(azimuth, elevation)
+    left, up = tangents_of(before)
+    motion = rotation @ (azimuth_rate * math.cos(elevation) * left + elevation_rate * up)
+    after = sight_along(rotation @ direction_of(before))
+    left, up = tangents_of(after)
+    horizontal = max(math.cos(after.elevation), _MIN_HORIZONTAL)
+    rates = (float(motion @ left) / horizontal, float(motion @ up))
+    return replace(state, mean=np.array([*after, *rates]))
 
 
 def updated(

@@ -12,6 +12,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import QuaternionStamped, TwistStamped
+from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
@@ -293,6 +294,8 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
             wanted.append((JointState, "joint_states", self._on_joint_states, best_effort))
         elif self._settings.attitude_source == "quaternion":
             wanted.append((QuaternionStamped, "attitude", self._on_attitude, best_effort))
+        if self._settings.use_odometry:
+            wanted.append((Odometry, "odom", self._on_odometry, best_effort))
         self._inputs = [self.create_subscription(*one) for one in wanted]
 
     @property
@@ -391,6 +394,18 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         # By its arrival: whose hand it is may have another clock.
         turn = message.twist.angular
         self._manual = (time.monotonic(), AngularRates(turn.z, -turn.y))
+
+    @_observes
+    def _on_odometry(self, message: Odometry) -> None:
+        if message.child_frame_id != self._settings.vehicle_frame:
+            self.fault(
+                f"odom is of {message.child_frame_id!r}, not of {self._settings.vehicle_frame!r} "
+                "(parameter vehicle_frame)"
+            )
+            return
+        turn = message.twist.twist.angular
+        stamp = self._clock_of_loop.of_stamp(message.header.stamp)
+        self._active_servo.observe_body_rates(stamp, (turn.x, turn.y, turn.z))
 
     @_observes
     def _on_range(self, message: Range) -> None:

@@ -51,6 +51,13 @@ class ServoParameters:
     vehicle_frame: str = parameter(
         "base_link", "Frame of the vehicle's speeds, x forward, y left, z up.", fixed_because=_OPENED
     )
+    use_odometry: bool = parameter(
+        False,
+        "Whether the topic odom tells how the base itself turns, so that the gimbal turns against it at "
+        "once. Not for gimbals that keep their direction in the world by themselves. The axes of base_frame "
+        "have to be those of vehicle_frame.",
+        fixed_because=_SUBSCRIBED,
+    )
     image_rectified: bool = parameter(
         False,
         "Whether the tracker's images are rectified ones: then P of camera_info holds, without distortion.",
