@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection
 
-from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.demo.bag import BagError, bag_reader, stamp_ns, topic_connections
 from siam_tracker_ros.footage.frames import Image
 from siam_tracker_ros.tracking.state import TrackState
 
-_NS = 1_000_000_000
 _STAGES = ("preprocess_ms", "inference_ms", "postprocess_ms")
-
-
-class BagError(SiamTrackerError):
-    """A bag that cannot be read, or lacks what is to be measured."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +89,14 @@ def _rounded(value: float | None, digits: int = 1) -> float | None:
     return None if value is None else round(value, digits)
 
 
-@contextmanager
-def _reader(bag: Path) -> Generator[AnyReader, None, None]:
-    try:
-        with AnyReader([bag]) as reader:
-            yield reader
-    except (AnyReaderError, OSError) as error:
-        raise BagError(f"bag {bag} cannot be read: {' '.join(str(error).split())}") from None
-
-
-def _connections(reader: AnyReader, topic: str) -> list[Connection]:
-    """Those of the topic of this name, in whatever namespace."""
-    return [one for one in reader.connections if f"/{one.topic}".endswith(f"/{topic}")]
-
-
 def measure(bag: Path, source: str) -> RunMeasures:
     """Read a bag of `plan_demo`; `source` is the name of the node that published. Raises BagError."""
-    with _reader(bag) as reader:
-        tracks, infos = _connections(reader, "tracks"), _connections(reader, "camera_info")
-        statuses, published = _connections(reader, "status"), _connections(reader, f"{source}/status")
+    with bag_reader(bag) as reader:
+        tracks, infos = topic_connections(reader, "tracks"), topic_connections(reader, "camera_info")
+        statuses, published = (
+            topic_connections(reader, "status"),
+            topic_connections(reader, f"{source}/status"),
+        )
         statuses = [one for one in statuses if one not in published]
         frames: dict[int, TrackedFrame] = {}
         dropped, seen, told = 0, 0, 0
@@ -147,8 +128,8 @@ def _tracked(message: Any) -> TrackedFrame | None:
     if not message.tracks or not message.preprocess_ms:
         return None
     return TrackedFrame(
-        _stamp_ns(message.header.stamp),
-        (_stamp_ns(message.published) - _stamp_ns(message.received)) / 1e6,
+        stamp_ns(message.header.stamp),
+        (stamp_ns(message.published) - stamp_ns(message.received)) / 1e6,
         (float(message.preprocess_ms), float(message.inference_ms), float(message.postprocess_ms)),
         {track.id: TrackState(track.state) for track in message.tracks},
         {track.id: float(track.confidence) for track in message.tracks},
@@ -157,17 +138,13 @@ def _tracked(message: Any) -> TrackedFrame | None:
 
 def overlay_images(bag: Path) -> Generator[tuple[int, Image], None, None]:
     """The annotated images in a bag with their stamps, ns, in the order of these. Raises BagError."""
-    with _reader(bag) as reader:
-        connections = _connections(reader, "overlay/compressed")
+    with bag_reader(bag) as reader:
+        connections = topic_connections(reader, "overlay/compressed")
         before = -1
         for connection, _, raw in reader.messages(connections):
             message: Any = reader.deserialize(raw, connection.msgtype)
             image = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
-            stamp_ns = _stamp_ns(message.header.stamp)
-            if image is not None and stamp_ns > before:
-                before = stamp_ns
-                yield stamp_ns, np.asarray(image, np.uint8)
-
-
-def _stamp_ns(stamp: Any) -> int:
-    return int(stamp.sec) * _NS + int(stamp.nanosec)
+            at_ns = stamp_ns(message.header.stamp)
+            if image is not None and at_ns > before:
+                before = at_ns
+                yield at_ns, np.asarray(image, np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped, Vector3Stamped
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
@@ -67,7 +67,9 @@ class GimbalSimNode(Node):  # type: ignore[misc]
         self._last_seen_s = 0.0
 
         publish, best_effort = self.create_publisher, qos_profile_sensor_data
-        self._images = publish(Image, "image_raw", best_effort)
+        # Reliable publishers serve both kinds of subscribers; on the wall clock they may be held up by one.
+        images = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE) if self._steps else best_effort
+        self._images = publish(Image, "image_raw", images)
         jpegs = f"{self.resolve_topic_name('image_raw')}/compressed"
         self._jpegs = publish(CompressedImage, jpegs, best_effort)
         self._camera_infos = publish(CameraInfo, "camera_info", best_effort)

@@ -48,7 +48,7 @@ from siam_tracker_ros.nodes.watchdog import Watchdog
 # How often zero is sent before the node falls silent, a control period apart.
 _LAST_ZEROS = 5
 # A simulation may run slower than the wall clock, or be paused.
-_SIMULATED_STANDSTILL_S = 2.0
+_SIMULATED_STANDSTILL_S = 60.0
 _ZERO = ServoCommand(
     ServoState.DISARMED,
     "not active",
