@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from siam_tracker_ros.nodes.overlay_parameters import OverlayParameters
-from siam_tracker_ros.nodes.servo_parameters import ServoParameters
 from siam_tracker_ros.nodes.select_target_parameters import SelectTargetParameters
+from siam_tracker_ros.nodes.servo_parameters import ServoParameters
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.nodes.video_source_parameters import VideoSourceParameters
 
