@@ -2,7 +2,8 @@
 
 Deformable convolution is Dai et al., ICCV 2017, section 2.1, deformable RoI pooling section 2.2. Both are
 written in plain PyTorch on `grid_sample`, so that they run, and have gradients, wherever PyTorch does;
-where torchvision imports, its convolution is used in inference. Positions are kept in float32.
+where torchvision imports, its convolution is used in inference. Positions are kept in float32 at
+least.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def plain_deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, padding: int)
     n, channels = x.shape[:2]
     outputs, _, rows, cols = weight.shape
     height, width = offset.shape[2:]
-    moves = offset.float().view(n, rows * cols, 2, height, width)
+    moves = _precise(offset).view(n, rows * cols, 2, height, width)
     tap = torch.arange(rows * cols, device=x.device)
     tap_y, tap_x = (tap // cols - padding)[:, None, None], (tap % cols - padding)[:, None, None]
     y = moves[:, :, 0] + tap_y + torch.arange(height, device=x.device)[:, None]
@@ -63,7 +64,11 @@ def sample_at(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """Values of [N, C, H, W] at rows and columns [N, h, w], cells: bilinear, zeros beyond the map."""
     height, width = x.shape[2:]
     grid = torch.stack(((2 * cols + 1) / width - 1, (2 * rows + 1) / height - 1), dim=-1)
-    return F.grid_sample(x.float(), grid, align_corners=False).to(x.dtype)
+    return F.grid_sample(_precise(x), grid, align_corners=False).to(x.dtype)
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class DeformConv2d(nn.Module):
@@ -97,7 +102,7 @@ def deform_roi_pool(
     (dx, dy), in tenths of the region's width and height. Samples beyond the map are left out.
     """
     height, width = x.shape[2:]
-    corners = _round_away(regions[:, 1:].float())
+    corners = _round_away(_precise(regions[:, 1:]))
     start = corners[:, :2] * scale - 0.5
     extent = ((corners[:, 2:] + 1) * scale - 0.5 - start).clamp(min=_MIN_REGION)
     bins = torch.arange(size, device=x.device)
@@ -107,14 +112,14 @@ def deform_roi_pool(
     x_ = (start[:, :1] + extent[:, :1] * along)[:, None, :]
     y = (start[:, 1:] + extent[:, 1:] * along)[:, :, None]
     if offset is not None:
-        moves = _OFFSET_SHARE * offset.float().repeat_interleave(_BIN_SAMPLES, 2)
+        moves = _OFFSET_SHARE * _precise(offset).repeat_interleave(_BIN_SAMPLES, 2)
         moves = moves.repeat_interleave(_BIN_SAMPLES, 3)
         x_ = x_ + moves[:, 0] * extent[:, 0, None, None]
         y = y + moves[:, 1] * extent[:, 1, None, None]
     y, x_ = y + torch.zeros_like(x_), x_ + torch.zeros_like(y)
     inside = (x_ >= -0.5) & (x_ <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     taken = sample_at(x[regions[:, 0].long()], y.clamp(0, height - 1), x_.clamp(0, width - 1))
-    sums = F.avg_pool2d(taken.float() * inside[:, None], _BIN_SAMPLES)
+    sums = F.avg_pool2d(_precise(taken) * inside[:, None], _BIN_SAMPLES)
     shares = F.avg_pool2d(inside[:, None].float(), _BIN_SAMPLES)
     return (sums / shares.clamp(min=1e-6)).to(x.dtype)
 
