@@ -26,6 +26,8 @@ COMMANDS = (
     "report",
     "vot",
     "train",
+    "study",
+    "calibrate",
     "weights",
     "model",
     "export",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siam_tracker_ros.tracking.boxes import Box, CenterBox
+from siam_tracker_ros.tracking.confidence import Evidence
 from siam_tracker_ros.tracking.state import TrackState
 
 __all__ = ["RotatedBox", "TargetMask", "TrackResult", "TrackState"]
@@ -65,8 +66,9 @@ class TargetMask:
 class TrackResult:
     """One target in one frame: box in px, raw `score` and calibrated `confidence` in 0..1.
 
-    `velocity` is that of the box centre, (x, y) px/s, smoothed. `mask` and `rotated_box` are None unless
-    masks were asked for.
+    `velocity` is that of the box centre, (x, y) px/s, smoothed. `evidence` is what the confidence was made
+    from, None where the response was not a number. `mask` and `rotated_box` are None unless masks were asked
+    for.
     """
 
     box: Box
@@ -74,5 +76,6 @@ class TrackResult:
     confidence: float
     state: TrackState
     velocity: tuple[float, float]
+    evidence: Evidence | None = None
     mask: TargetMask | None = None
     rotated_box: RotatedBox | None = None

@@ -352,8 +352,10 @@ class SiamTracker:
             cx=before.cx + target.velocity[0] * dt, cy=before.cy + target.velocity[1] * dt
         )
         score, penalty, sure = selection.score, selection.penalty, 0.0
+        evidence = None
         if all(map(math.isfinite, (*measured, score, penalty))) and min(measured.w, measured.h) > 0:
-            sure = confidence(gather_evidence(selection, expected, measured), config.confidence)
+            evidence = gather_evidence(selection, expected, measured)
+            sure = confidence(evidence, config.confidence)
         else:
             # A response that is not a number says nothing: stand still, and be sure of nothing.
             score, penalty, measured = 0.0, 0.0, before
@@ -399,7 +401,7 @@ class SiamTracker:
         keeps_clip = config.clip_state and (long_term is None or long_term.clip_state)
         target.box = clipped if keeps_clip else after
         result_box = clipped.corner_box(config.crop.result_center)
-        return TrackResult(result_box, score, sure, target.condition.state, target.velocity)
+        return TrackResult(result_box, score, sure, target.condition.state, target.velocity, evidence)
 
     def _masks(
         self,

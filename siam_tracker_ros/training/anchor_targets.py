@@ -15,7 +15,8 @@ class AnchorSampling:
     """Which anchors count: IoU above `positive_iou` or below `negative_iou`, and at most how many of each.
 
     On a negative pair, `negatives_of_negative_pair` anchors are drawn from the cells within
-    `negative_pair_radius` of the target's: the places where a tracker would be tempted.
+    `negative_pair_radius` of the target's: the places where a tracker would be tempted. A network that gives
+    response maps has no anchors: its cells within `response_radius` px of the target's centre are positive.
     """
 
     positive_iou: float = 0.6
@@ -24,6 +25,7 @@ class AnchorSampling:
     total: int = 64
     negatives_of_negative_pair: int = 16
     negative_pair_radius: int = 3
+    response_radius: float = 16.0
 
 
 @dataclass(frozen=True)

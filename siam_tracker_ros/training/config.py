@@ -153,6 +153,9 @@ class LossConfig:
 class OptimiserConfig:
     """AdamW with warm-up and decay; the backbone's opened layers learn at `backbone_rate` times the rate.
 
+    With `backbone_norms` the opened layers' batch norms take the batch's statistics and learn them, as a
+    backbone that starts from nothing has to; else they keep those they came with.
+
     With `budget_minutes` the decay follows the time spent in training instead of the step, so that a run on a
     shared machine ends when it must; such a run is not reproducible to the bit.
     """
@@ -167,6 +170,7 @@ class OptimiserConfig:
     backbone_layers: tuple[int, ...] = ()
     backbone_rate: float = 0.1
     backbone_opens_at: float = 0.5
+    backbone_norms: bool = False
     budget_minutes: float | None = None
 
 

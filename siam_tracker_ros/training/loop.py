@@ -22,7 +22,13 @@ from siam_tracker_ros.models.checkpoint import load_state, read_checkpoint, save
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import get_entry
-from siam_tracker_ros.training.config import AugmentationConfig, PairConfig, RunConfig, TrainConfig
+from siam_tracker_ros.training.config import (
+    AugmentationConfig,
+    PairConfig,
+    RunConfig,
+    TrainConfig,
+    TrainConfigError,
+)
 from siam_tracker_ros.training.crew import Crew, join_crew
 from siam_tracker_ros.training.ema import WeightAverage
 from siam_tracker_ros.training.imagenet_backbone import imagenet_backbone_state
@@ -62,13 +68,13 @@ def build_network(entry: ZooEntry, config: TrainConfig) -> SiameseNetwork:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _set_modes(network: SiameseNetwork, opened: tuple[int, ...]) -> None:
-    """Heads train; the backbone's batch norms keep their statistics, of its layers only `opened` learn."""
+def _set_modes(network: SiameseNetwork, opened: tuple[int, ...], norms_learn: bool) -> None:
+    """Heads train; of the backbone's layers only `opened` learn, their statistics if `norms_learn`."""
     network.train()
     network.backbone.eval()
     network.backbone.requires_grad_(False)
-    for layer in opened:
-        getattr(network.backbone, f"layer{layer}").requires_grad_(True)
+    for module in (module for layer in opened for module in network.backbone.layer(layer)):
+        module.requires_grad_(True).train(norms_learn)
 
 
 def _parameter_groups(network: SiameseNetwork, config: TrainConfig) -> list[dict[str, Any]]:
@@ -84,8 +90,13 @@ def _parameter_groups(network: SiameseNetwork, config: TrainConfig) -> list[dict
     ]
     opened = [
         p for layer in config.optimiser.backbone_layers
-        for p in getattr(network.backbone, f"layer{layer}").parameters()
+        for module in network.backbone.layer(layer) for p in module.parameters()
     ]  # fmt: skip
+    if not heads and not norms and (not opened or config.optimiser.backbone_opens_at > 0):
+        raise TrainConfigError(
+            f"{config.model} has no weights outside its backbone: optimiser.backbone_layers must open some of "
+            "its layers, and optimiser.backbone_opens_at must be 0"
+        )
     if opened:
         groups.append({"params": opened, "weight_decay": 0.0, "share": config.optimiser.backbone_rate})
     return groups
@@ -214,7 +225,7 @@ def _train(config: TrainConfig, closing: contextlib.ExitStack) -> Path:
         return FrozenBackbone(network.backbone, frozen_type, run.compiled)
 
     opened: tuple[int, ...] = ()
-    _set_modes(network, opened)
+    _set_modes(network, opened, config.optimiser.backbone_norms)
     backbone = frozen_backbone()
     started = time.monotonic() - spent
     budget = config.optimiser.budget_minutes
@@ -287,7 +298,7 @@ def _train(config: TrainConfig, closing: contextlib.ExitStack) -> Path:
         wanted = config.optimiser.backbone_layers if progress >= config.optimiser.backbone_opens_at else ()
         if wanted != opened:
             opened = wanted
-            _set_modes(network, opened)
+            _set_modes(network, opened, config.optimiser.backbone_norms)
             backbone = network.backbone if opened else frozen_backbone()
         rate = learning_rate(config.optimiser, step, progress)
         for group in optimiser.param_groups:

@@ -19,11 +19,14 @@ TRUE_BGR, PREDICTED_BGR = (80, 220, 60), (40, 40, 240)
 _GAP = 3
 
 
-def heat_map(response: NDArray[np.float32], size: int) -> UInt8:
-    """A response map [S, S], 0..1, in colours, `size` px a side."""
+def heat_map(response: NDArray[np.float32], size: int, stride: int) -> UInt8:
+    """A response map [S, S], 0..1, in colours, each cell where it lies in a search region of `size` px."""
     levels = np.clip(np.round(response * 255), 0, 255).astype(np.uint8)
-    large = cv2.resize(levels, (size, size), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS), np.uint8)
+    side = len(response) * stride
+    large = cv2.resize(levels, (side, side), interpolation=cv2.INTER_NEAREST)
+    before, after = (size - side) // 2, size - side - (size - side) // 2
+    whole = cv2.copyMakeBorder(large, before, after, before, after, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(cv2.applyColorMap(whole, cv2.COLORMAP_VIRIDIS), np.uint8)
 
 
 def target_probability(cls: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ def sample_picture(
             corner = (start + (row - middle) * stride, start + (col - middle) * stride)
             _with_mask(masked, masks[number], corner, mask_threshold)
             tiles.append(masked)
-        tiles.append(heat_map(response[number], size))
+        tiles.append(heat_map(response[number], size, stride))
         gap = np.full((size, _GAP, 3), 255, np.uint8)
         line = np.hstack([part for tile in tiles for part in (tile, gap)][:-1])
         lines += [line, np.full((_GAP, line.shape[1], 3), 255, np.uint8)]

@@ -17,12 +17,13 @@ from torch.utils.data import Dataset, default_collate
 
 from siam_tracker_ros.models.config import TrackingConfig
 from siam_tracker_ros.tracking.anchors import anchor_grid
-from siam_tracker_ros.training.anchor_targets import anchor_targets
+from siam_tracker_ros.training.anchor_targets import AnchorTargets, anchor_targets
 from siam_tracker_ros.training.config import TrainConfig
 from siam_tracker_ros.training.device_render import pack, render_batch
 from siam_tracker_ros.training.pairs import Pair, Split, draw_pair
 from siam_tracker_ros.training.photometric import Colour, draw_colour
 from siam_tracker_ros.training.picture import Layer, Photometric, Picture, render
+from siam_tracker_ros.training.response_targets import response_targets
 from siam_tracker_ros.training.target_store import TargetStore
 from siam_tracker_ros.training.warp import Placement, crop_affine, placed_box, tracker_scale, warp_mask
 
@@ -198,15 +199,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         grey = bool(rng.random() < augmentation.grey)
         factor = rng.uniform(1.5, 4.0) if rng.random() < augmentation.low_resolution else 1.0
         changes = [self._photometric(shared, grey, factor, rng) for _ in range(2)]
-        targets = anchor_targets(
-            self.anchors,
-            self.score_size,
-            crop.box,
-            pair.is_negative,
-            self.config.anchors,
-            self.tracking.anchors.stride,
-            rng,
-        )
+        targets = self._targets(crop.box, pair.is_negative, rng)
         cell, mask = self._mask_target(crop, targets.labels, rng)
         tensors = {
             "labels": torch.from_numpy(targets.labels),
@@ -222,6 +215,17 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             Picture(self.tracking.instance_size, crop.layers, changes[1]),
             tensors,
         )
+
+    def _targets(
+        self, box: NDArray[np.float32], is_negative_pair: bool, rng: np.random.Generator
+    ) -> AnchorTargets:
+        sampling = self.config.anchors
+        if self.tracking.pyramid is not None:
+            return response_targets(
+                self.anchors, self.score_size, box, is_negative_pair, sampling.response_radius
+            )
+        stride = self.tracking.anchors.stride
+        return anchor_targets(self.anchors, self.score_size, box, is_negative_pair, sampling, stride, rng)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         plan = self.plan(index)

@@ -19,7 +19,7 @@ from siam_tracker_ros.training.step import Backbone, Batch, run_network
 class Validation:
     """Means over held-out pairs: IoU of the top box, part of them above 0.5, IoU of the mask at its cell.
 
-    The last is NaN where no pair has a mask.
+    A network that gives response maps is taken to know the size. The last is NaN where no pair has a mask.
     """
 
     top1_iou: float
@@ -73,6 +73,9 @@ def validate(
         outputs = run_network(network, backbone, batch)
         boxes, cells = decode_best(outputs.cls, outputs.loc, anchors)
         truth = batch["box"].cpu().numpy()
+        if network.config.head == "correlation":
+            # A response map tells the place alone.
+            boxes[:, 2:] = truth[:, 2:]
         batch_ious = [float(anchor_iou(b[None], t)[0]) for b, t in zip(boxes, truth, strict=True)]
         ious += batch_ious
         has_mask = batch["mask_cell"][:, 0].cpu() >= 0
