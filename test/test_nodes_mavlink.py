@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from gimbal_manager import GimbalManager
 
 pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("trajectory_msgs.msg", reason="NOT TESTED: no ROS 2 messages here")
@@ -42,39 +43,8 @@ LEFT_AND_UP = ServoCommand(
 DISARMED = LEFT_AND_UP._replace(state=ServoState.DISARMED, rates=ZERO_RATES)
 
 
-class Manager:
-    """An autopilot (system 1, component 1) that manages a gimbal and knows who is in control."""
-
-    def __init__(self, url: str, **options: Any) -> None:
-        os.environ["MAVLINK20"] = "1"
-        from pymavlink import mavutil
-
-        self.link = mavutil.mavlink_connection(
-            url, source_system=1, source_component=1, dialect="common", **options
-        )
-        self.received: list[Any] = []
-        self.primary = (0, 0)
-
-    def listen(self) -> None:
-        while (message := self.link.recv_match(blocking=False)) is not None:
-            self.received.append(message)
-            if message.get_type() == "COMMAND_LONG" and message.command == 1001:
-                sender = (message.get_srcSystem(), message.get_srcComponent())
-                asked = (int(message.param1), int(message.param2))
-                self.primary = (0, 0) if asked == (-3, -3) and self.primary == sender else asked
-                self.link.mav.command_ack_send(1001, common.MAV_RESULT_ACCEPTED, 0, 0, *sender)
-
-    def report(self) -> None:
-        """GIMBAL_MANAGER_STATUS, as a manager sends it by itself."""
-        self.link.mav.gimbal_manager_status_send(0, 44, 1, *self.primary, 0, 0)
-
-    def newest(self, kind: str) -> Any:
-        found = [message for message in self.received if message.get_type() == kind]
-        return found[-1] if found else None
-
-
 def until(
-    condition: Callable[[], Any], manager: Manager, output: MavlinkGimbalOutput, command: ServoCommand
+    condition: Callable[[], Any], manager: GimbalManager, output: MavlinkGimbalOutput, command: ServoCommand
 ) -> Any:
     """Send `command` again and again until the condition holds."""
     deadline = time.monotonic() + DEADLINE_S
@@ -86,25 +56,25 @@ def until(
 
 
 @pytest.fixture
-def manager() -> Iterator[Manager]:
-    manager = Manager("udpin:127.0.0.1:0")
+def manager() -> Iterator[GimbalManager]:
+    manager = GimbalManager("udpin:127.0.0.1:0")
     yield manager
     manager.link.close()
 
 
-def parameters(manager: Manager, **others: Any) -> ServoParameters:
+def parameters(manager: GimbalManager, **others: Any) -> ServoParameters:
     port = manager.link.port.getsockname()[1]
     return replace(ServoParameters(), mavlink_url=f"udpout:127.0.0.1:{port}", **others)
 
 
 @pytest.fixture
-def output(manager: Manager) -> Iterator[MavlinkGimbalOutput]:
+def output(manager: GimbalManager) -> Iterator[MavlinkGimbalOutput]:
     output = MavlinkGimbalOutput(parameters(manager))
     yield output
     output.close()
 
 
-def test_rates_are_positive_up_and_to_the_right(manager: Manager, output: MavlinkGimbalOutput) -> None:
+def test_rates_are_positive_up_and_to_the_right(manager: GimbalManager, output: MavlinkGimbalOutput) -> None:
     message = until(lambda: manager.newest("GIMBAL_MANAGER_SET_PITCHYAW"), manager, output, LEFT_AND_UP)
     assert message.pitch_rate == pytest.approx(math.radians(20))
     assert message.yaw_rate == pytest.approx(-math.radians(10))
@@ -116,7 +86,7 @@ def test_rates_are_positive_up_and_to_the_right(manager: Manager, output: Mavlin
     assert (message.get_srcSystem(), message.get_srcComponent()) == (1, 191)
 
 
-def test_angles(manager: Manager) -> None:
+def test_angles(manager: GimbalManager) -> None:
     output = MavlinkGimbalOutput(parameters(manager, mavlink_setpoint="angle"))
     message = until(lambda: manager.newest("GIMBAL_MANAGER_SET_PITCHYAW"), manager, output, LEFT_AND_UP)
     assert message.pitch == pytest.approx(math.radians(40))
@@ -125,7 +95,7 @@ def test_angles(manager: Manager) -> None:
     output.close()
 
 
-def test_the_command_takes_degrees(manager: Manager) -> None:
+def test_the_command_takes_degrees(manager: GimbalManager) -> None:
     output = MavlinkGimbalOutput(parameters(manager, mavlink_message="command", mavlink_gimbal_device=2))
 
     def pitchyaw() -> Any:
@@ -139,13 +109,15 @@ def test_the_command_takes_degrees(manager: Manager) -> None:
     output.close()
 
 
-def test_it_shows_itself(manager: Manager, output: MavlinkGimbalOutput) -> None:
+def test_it_shows_itself(manager: GimbalManager, output: MavlinkGimbalOutput) -> None:
     message = until(lambda: manager.newest("HEARTBEAT"), manager, output, DISARMED)
     assert message.type == common.MAV_TYPE_ONBOARD_CONTROLLER
     assert message.autopilot == common.MAV_AUTOPILOT_INVALID
 
 
-def test_control_is_taken_when_armed_and_given_back(manager: Manager, output: MavlinkGimbalOutput) -> None:
+def test_control_is_taken_when_armed_and_given_back(
+    manager: GimbalManager, output: MavlinkGimbalOutput
+) -> None:
     until(lambda: len(manager.received) > 5, manager, output, DISARMED)
     assert manager.primary == (0, 0)
     until(lambda: manager.primary == (1, 191), manager, output, LEFT_AND_UP)
@@ -156,7 +128,7 @@ def test_control_is_taken_when_armed_and_given_back(manager: Manager, output: Ma
     assert [m.yaw_rate for m in zeros[-3:]] == [0, 0, 0]  # first it stands
 
 
-def test_control_is_given_back_at_the_end(manager: Manager) -> None:
+def test_control_is_given_back_at_the_end(manager: GimbalManager) -> None:
     output = MavlinkGimbalOutput(parameters(manager))
     until(lambda: output._in_control, manager, output, LEFT_AND_UP)
     output.close()
@@ -166,7 +138,7 @@ def test_control_is_given_back_at_the_end(manager: Manager) -> None:
         manager.listen()
 
 
-def test_a_pilot_who_takes_the_gimbal_keeps_it(manager: Manager, output: MavlinkGimbalOutput) -> None:
+def test_a_pilot_who_takes_the_gimbal_keeps_it(manager: GimbalManager, output: MavlinkGimbalOutput) -> None:
     until(lambda: output._in_control, manager, output, LEFT_AND_UP)
     manager.primary = PILOT
     manager.report()
@@ -177,6 +149,15 @@ def test_a_pilot_who_takes_the_gimbal_keeps_it(manager: Manager, output: Mavlink
     assert manager.primary == PILOT
     until(lambda: not output.trouble, manager, output, DISARMED)
     until(lambda: manager.primary == (1, 191), manager, output, LEFT_AND_UP)
+
+
+def test_a_peer_that_is_not_there_yet_is_no_error(manager: GimbalManager) -> None:
+    settings = parameters(manager)
+    manager.link.close()
+    output = MavlinkGimbalOutput(settings)
+    for _ in range(20):
+        output.send(LEFT_AND_UP, None)
+    output.close()
 
 
 def test_a_serial_line() -> None:

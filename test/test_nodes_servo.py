@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +16,12 @@ pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
 from geometry_msgs.msg import QuaternionStamped, TwistStamped
+from gimbal_manager import GimbalManager
 from graph_servo import (
     FOCAL,
     FRAME,
     HEIGHT,
+    NODE,
     WIDTH,
     ServoGraph,
     camera_info,
@@ -40,6 +45,7 @@ from siam_tracker_ros.nodes.servo_parameters import ServoParameters
 
 PARAMETERS = {one.name: one.default for one in described(ServoParameters)}
 SLOW_HZ = 10.0
+README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -495,6 +501,53 @@ def test_positions_as_trajectories(graph: ServoGraph) -> None:
     (point,) = message.points
     assert point.time_from_start.nanosec == 20_000_000
     assert message.header.stamp.sec == 0  # at once
+
+
+def test_a_mavlink_gimbal_is_turned_and_stopped(graph: ServoGraph) -> None:
+    pytest.importorskip("pymavlink", reason="NOT TESTED: no pymavlink here")
+    manager = GimbalManager("udpin:127.0.0.1:0")
+    port = manager.link.port.getsockname()[1]
+    graph.set("mavlink_url", f"udpout:127.0.0.1:{port}")
+    graph.set("gimbal_output", "mavlink")
+    graph.activate()
+    assert graph.arm().success
+
+    def newest() -> Any:
+        manager.listen()
+        return manager.newest("GIMBAL_MANAGER_SET_PITCHYAW")
+
+    # The target is to the right and above: MAVLink's yaw and pitch are both positive.
+    graph.wait(lambda: newest() and newest().yaw_rate > 0.1 and newest().pitch_rate > 0.05, "a turn")
+    assert manager.primary == (1, 191)
+    graph.track.state = Track.LOST
+    graph.reaches(ServoState.HOLDING)
+    manager.received.clear()
+    graph.wait(lambda: newest() and len(manager.received) > 10, "set-points, repeated")
+    assert (newest().yaw_rate, newest().pitch_rate) == (0.0, 0.0)
+    assert graph.change_state("deactivate")
+    graph.wait(lambda: newest() and manager.primary == (0, 0), "control given back")
+    manager.link.close()
+
+
+def test_readme_names_every_topic_and_service(graph: ServoGraph) -> None:
+    section = README.read_text(encoding="utf-8").split("## The servo node")[1].split("\n## ")[0]
+    rows = re.findall(
+        r"^\| `([\w/~]+)` \| (subscribed|published|service) \| `([\w/]+)` \|", section, re.MULTILINE
+    )
+    graph.set("use_odometry", True)
+    graph.set("vehicle_output", "twist")
+    graph.activate()
+    of_every_node = ("/parameter_events", "/rosout", "/clock", f"/{NODE}/transition_event")
+    for kind, ask in (
+        ("subscribed", graph.node.get_subscriber_names_and_types_by_node),
+        ("published", graph.node.get_publisher_names_and_types_by_node),
+    ):
+        listed = {(name, type_.replace("/", "/msg/")) for name, what, type_ in rows if what == kind}
+        there = {(name.lstrip("/"), *types) for name, types in ask(NODE, "/") if name not in of_every_node}
+        there = {(f"/{name}" if name == "diagnostics" else name, type_) for name, type_ in there}
+        assert there
+        assert there <= listed
+    assert [row for row in rows if row[1] == "service"] == [("~/arm", "service", "std_srvs/SetBool")]
 
 
 def test_a_vehicle_follows_and_keeps_its_distance(graph: ServoGraph) -> None:

@@ -72,6 +72,12 @@ def test_zero_on_an_exception_in_the_loop(troubled: ServoGraph) -> None:
     troubled.stands()
 
 
+def test_an_output_that_fails_is_a_fault_and_the_others_hear_of_it(troubled: ServoGraph) -> None:
+    trouble(troubled, "output")
+    state = troubled.reaches(ServoState.FAULT, "cannot send the command: OSError: the line is dead")
+    assert state.azimuth_rate == 0
+
+
 def test_zero_while_the_loop_stands_still(troubled: ServoGraph) -> None:
     troubled.states.clear()
     trouble(troubled, "standstill")

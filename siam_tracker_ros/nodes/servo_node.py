@@ -505,7 +505,10 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
     def _send(self, command: ServoCommand, jitter_ms: float) -> None:
         stamp = self.get_clock().now().to_msg()
         for output in self._outputs:
-            output.send(command, stamp)
+            try:
+                output.send(command, stamp)
+            except Exception as error:  # the others still have to hear of it
+                self.fault(f"cannot send the command: {type(error).__name__}: {error}")
         self._state_publisher.publish(
             servo_state(
                 command, stamp, self._settings.base_frame, self._followed, self._generation, jitter_ms
