@@ -19,7 +19,7 @@ setup(
     name=NAME,
     version=ElementTree.parse("package.xml").findtext("version"),
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed"], f"{NAME}.evaluation": ["*.jinja"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -44,8 +44,10 @@ setup(
             "gimbal_sim_node = siam_tracker_ros.nodes.gimbal_sim_node:main",
             "servo_node = siam_tracker_ros.nodes.servo_node:main",
             "tracker_node = siam_tracker_ros.nodes.tracker_node:main",
+            "init_target_once = siam_tracker_ros.nodes.init_target_once:main",
             "overlay_node = siam_tracker_ros.nodes.overlay_node:main",
             "video_source_node = siam_tracker_ros.nodes.video_source_node:main",
+            "select_target_node = siam_tracker_ros.nodes.select_target_node:main",
         ]
     },
 )

@@ -9,6 +9,7 @@ Only the standard library: this runs before anything is installed. `check_tools.
 from __future__ import annotations
 
 import argparse
+import configparser
 import fcntl
 import hashlib
 import json
@@ -245,6 +246,18 @@ def install_project(environment: Environment) -> None:
     )
     for name in ("package.xml", "config", "launch", "weights"):
         link(ROOT / name, share / "siam_tracker_ros" / name)
+    # Where launch files and `ros2 run` look for executables, as colcon installs them.
+    for name in executables(environment):
+        link(environment.folder / "bin" / name, environment.folder / "lib" / "siam_tracker_ros" / name)
+
+
+def executables(environment: Environment) -> list[str]:
+    """Names of the programs that this checkout installs."""
+    (file,) = environment.site_packages.glob("siam_tracker_ros-*.dist-info/entry_points.txt")
+    parser = configparser.ConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(file)
+    return list(parser["console_scripts"])
 
 
 def link(target: Path, path: Path) -> None:

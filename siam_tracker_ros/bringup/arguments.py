@@ -118,7 +118,7 @@ class DemoArguments(BringUpArguments):
 def from_text(struct: type[T], values: Mapping[str, str]) -> T:
     """`struct` from texts, as launch files give them. Raises ParameterValueError."""
     kinds = {one.name: type(one.default) for one in described(struct)}
-    return checked(struct, {name: _parsed(name, kinds[name], text) for name, text in values.items()})
+    return checked(struct, {name: _parsed(name, kinds.get(name, str), text) for name, text in values.items()})
 
 
 def _parsed(name: str, kind: type, text: str) -> Value:

@@ -33,13 +33,14 @@ def plan_bringup(arguments: BringUpArguments, recorded: tuple[str, ...] = ()) ->
         **parts.given(),
     }
     images = {"image_raw": arguments.image_topic, "camera_info": parts.camera_info_topic}
+    if arguments.autostart:
+        # Nothing is published before everybody who reads images is there. The overlay reads only while it is
+        # looked at, which is known of the recorder alone.
+        watched = arguments.overlay and any(topic.startswith("overlay") for topic in recorded)
+        values["wait_for_subscribers"] = 1 + watched + arguments.selector + arguments.record
     beside: tuple[Process, ...] = ()
     if arguments.box:
-        # Nothing is published before everybody who reads images is there: of the overlay nobody knows, as it
-        # reads while it is looked at.
-        watched = arguments.overlay and any(topic.startswith("overlay") for topic in recorded)
-        readers = 1 + watched + arguments.selector + arguments.record
-        values |= {"start_paused": True, "wait_for_subscribers": readers}
+        values["start_paused"] = True
         box = ("--box", arguments.box, "--source", SOURCE)
         remapping = {"camera_info": parts.camera_info_topic}
         beside = (Process(STARTER, STARTER, arguments=box, remappings=remapping, ends="if failed"),)
