@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -29,6 +30,15 @@ class GimbalManager:
                 asked = (int(message.param1), int(message.param2))
                 self.primary = (0, 0) if asked == (-3, -3) and self.primary == sender else asked
                 self.link.mav.command_ack_send(1001, MAV_RESULT_ACCEPTED, 0, 0, *sender)
+
+    def tell_attitude(self, boot_ms: int, pitch: float, yaw: float, flags: int) -> None:
+        """GIMBAL_DEVICE_ATTITUDE_STATUS of a gimbal that has yawed to the right, then pitched up; rad."""
+        (cos_pitch, sin_pitch), (cos_yaw, sin_yaw) = (
+            (math.cos(angle / 2), math.sin(angle / 2)) for angle in (pitch, yaw)
+        )
+        # q = q_yaw * q_pitch, about z down and y right; w, x, y, z.
+        q = [cos_yaw * cos_pitch, -sin_yaw * sin_pitch, cos_yaw * sin_pitch, sin_yaw * cos_pitch]
+        self.link.mav.gimbal_device_attitude_status_send(0, 0, boot_ms, flags, q, 0, 0, 0, 0)
 
     def report(self) -> None:
         """GIMBAL_MANAGER_STATUS, as a manager sends it by itself."""

@@ -20,9 +20,11 @@ pytest.importorskip("pymavlink", reason="NOT TESTED: no pymavlink here")
 from pymavlink.dialects.v20 import common
 
 from siam_tracker_ros.control.frames import ZERO_RATES, AngularRates, LineOfSight
+from siam_tracker_ros.control.line_of_sight import pointing_of
 from siam_tracker_ros.control.servo import ServoCommand
 from siam_tracker_ros.control.supervisor import ServoState
 from siam_tracker_ros.control.vehicle_follow import ZERO_VELOCITY
+from siam_tracker_ros.nodes.mavlink_attitude import BootClock, MavlinkAttitudeError, attitude_of_status
 from siam_tracker_ros.nodes.mavlink_gimbal import MavlinkError, MavlinkGimbalOutput
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters
 
@@ -149,6 +151,41 @@ def test_a_pilot_who_takes_the_gimbal_keeps_it(manager: GimbalManager, output: M
     assert manager.primary == PILOT
     until(lambda: not output.trouble, manager, output, DISARMED)
     until(lambda: manager.primary == (1, 191), manager, output, LEFT_AND_UP)
+
+
+def test_the_gimbals_attitude_is_asked_for_and_taken(manager: GimbalManager) -> None:
+    output = MavlinkGimbalOutput(parameters(manager, attitude_source="mavlink"))
+
+    def asked() -> Any:
+        return [m for m in manager.received if m.get_type() == "COMMAND_LONG" and m.command == 511]
+
+    (request, *_) = until(asked, manager, output, DISARMED)
+    assert (request.param1, request.param2) == (285, 20_000)  # us
+    manager.tell_attitude(5000, math.radians(30), math.radians(20), flags=44)
+    taken: list[Any] = []
+    until(lambda: taken.extend(output.take_attitudes(100.0)) or taken, manager, output, DISARMED)
+    ((stamp, attitude),) = taken
+    assert stamp == 100.0
+    sight = pointing_of(attitude)
+    assert math.degrees(sight.azimuth) == pytest.approx(-20)  # to the right
+    assert math.degrees(sight.elevation) == pytest.approx(30)  # up
+    output.close()
+
+
+@pytest.mark.parametrize("flags", [16, 16 | 12, 64, 64 | 16])
+def test_a_yaw_relative_to_north_is_refused(flags: int) -> None:
+    with pytest.raises(MavlinkAttitudeError, match="relative to north"):
+        attitude_of_status([1, 0, 0, 0], flags)
+    assert attitude_of_status([1, 0, 0, 0], 32 | 16) == (0, 0, 0, 1)
+
+
+def test_the_devices_clock_is_told_by_what_came_fastest() -> None:
+    clock = BootClock(window_s=10.0)
+    assert clock.of(5.00, 105.02) == pytest.approx(105.02)
+    assert clock.of(5.10, 105.11) == pytest.approx(105.11)  # faster: 100.01 ahead
+    assert clock.of(5.20, 105.29) == pytest.approx(105.21)  # it waited somewhere
+    assert clock.of(20.0, 120.05) == pytest.approx(120.05)  # what was is long ago
+    assert clock.of(1.0, 121.0) == pytest.approx(121.0)  # it started again
 
 
 def test_a_peer_that_is_not_there_yet_is_no_error(manager: GimbalManager) -> None:

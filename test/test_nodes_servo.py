@@ -509,6 +509,14 @@ def test_a_mavlink_gimbal_is_turned_and_stopped(graph: ServoGraph) -> None:
     port = manager.link.port.getsockname()[1]
     graph.set("mavlink_url", f"udpout:127.0.0.1:{port}")
     graph.set("gimbal_output", "mavlink")
+    graph.set("attitude_source", "mavlink")
+    graph.joints = None
+
+    def tell_attitude(t: float) -> None:
+        if manager.newest("HEARTBEAT"):
+            manager.tell_attitude(round(t * 1e3) % 1_000_000_000, 0.0, 0.0, flags=44)
+
+    graph.before_tick = tell_attitude
     graph.activate()
     assert graph.arm().success
 

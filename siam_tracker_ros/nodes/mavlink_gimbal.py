@@ -1,4 +1,4 @@
-"""Commands for a MAVLink gimbal manager (gimbal protocol v2), over UDP or serial.
+"""Commands for a MAVLink gimbal manager (gimbal protocol v2) and the gimbal's attitude, over UDP or serial.
 
 https://mavlink.io/en/services/gimbal_v2.html. Angles are positive up and to the right there, rad in the
 message and degrees in the command.
@@ -12,16 +12,18 @@ import os
 import time
 from typing import Any
 
-from siam_tracker_ros.control.frames import PitchYaw, to_mavlink
+from siam_tracker_ros.control.frames import PitchYaw, Quaternion, to_mavlink
 from siam_tracker_ros.control.servo import ServoCommand
 from siam_tracker_ros.control.supervisor import ServoState
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.nodes.mavlink_attitude import BootClock, attitude_of_status
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters
 
 _HEARTBEAT_S = 1.0
 _ASK_AGAIN_S = 1.0
 # Zeros sent before control is given back.
 _ZEROS_FIRST = 5
+_KEPT = 100  # attitudes that nobody takes
 _LEAVE = -1  # of MAV_CMD_DO_GIMBAL_MANAGER_CONFIGURE: as it is
 _GIVE_BACK = -3  # the same: nobody, if it is us now
 _UNSET = PitchYaw(math.nan, math.nan)
@@ -49,6 +51,22 @@ class MavlinkGimbalOutput:
         self._next_heartbeat = self._next_request = 0.0
         self._in_control = self._taken_over = False
         self._zeros = 0
+        self._statuses: list[Any] = []
+        self._boot_clock = BootClock()
+        self._told_attitude = False
+
+    def take_attitudes(self, now: float) -> list[tuple[float, Quaternion]]:
+        """Attitudes (x, y, z, w; base from camera body) that have come since, with their times, s.
+
+        `now` is the time on the clock that they are wanted on. Raises MavlinkAttitudeError.
+        """
+        self._listen()
+        statuses, self._statuses = self._statuses, []
+        self._told_attitude = self._told_attitude or bool(statuses)
+        return [
+            (self._boot_clock.of(one.time_boot_ms / 1e3, now), attitude_of_status(one.q, one.flags))
+            for one in statuses
+        ]
 
     def send(self, command: ServoCommand, stamp: Any) -> None:
         """Send one command, and a heartbeat where one is due."""
@@ -56,6 +74,8 @@ class MavlinkGimbalOutput:
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + _HEARTBEAT_S
             self._send_heartbeat()
+            if self._parameters.attitude_source == "mavlink" and not self._told_attitude:
+                self._ask_for_attitude()
         self._listen()
         wanted = command.state != ServoState.DISARMED or command.manual
         if wanted:
@@ -102,6 +122,14 @@ class MavlinkGimbalOutput:
             mavlink.MAV_STATE_ACTIVE,
         )
 
+    def _ask_for_attitude(self) -> None:
+        """MAV_CMD_SET_MESSAGE_INTERVAL: once a control period, us."""
+        mavlink = self._mavlink
+        interval = (mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS, 1e6 / self._parameters.control_rate)
+        self._link.mav.command_long_send(
+            *self._target, mavlink.MAV_CMD_SET_MESSAGE_INTERVAL, 0, *interval, 0, 0, 0, 0, 0
+        )
+
     def _ask_for_control(self, now: float) -> None:
         if self._in_control or self._taken_over or now < self._next_request:
             return
@@ -117,10 +145,12 @@ class MavlinkGimbalOutput:
         )
 
     def _listen(self) -> None:
-        """Read what has come: answers about who is in control."""
+        """Read what has come: attitudes, and answers about who is in control."""
         while (message := self._link.recv_match(blocking=False)) is not None:
             kind = message.get_type()
-            if kind == "COMMAND_ACK" and self._is_about_control(message):
+            if kind == "GIMBAL_DEVICE_ATTITUDE_STATUS" and self._is_of_our_device(message):
+                self._statuses = [*self._statuses, message][-_KEPT:]
+            elif kind == "COMMAND_ACK" and self._is_about_control(message):
                 self._in_control = message.result == self._mavlink.MAV_RESULT_ACCEPTED
                 self.trouble = "" if self._in_control else f"control was refused: result {message.result}"
             elif kind == "GIMBAL_MANAGER_STATUS" and self._in_control:
@@ -128,6 +158,10 @@ class MavlinkGimbalOutput:
                 if primary != self._own:
                     self._in_control, self._taken_over = False, True
                     self.trouble = f"MAVLink system {primary[0]}, component {primary[1]} took the gimbal"
+
+    def _is_of_our_device(self, status: Any) -> bool:
+        wanted = self._parameters.mavlink_gimbal_device
+        return not wanted or wanted in (status.gimbal_device_id, status.get_srcComponent())
 
     def _is_about_control(self, ack: Any) -> bool:
         return bool(ack.command == self._mavlink.MAV_CMD_DO_GIMBAL_MANAGER_CONFIGURE and not self._zeros)

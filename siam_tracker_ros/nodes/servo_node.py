@@ -33,6 +33,8 @@ from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.nodes.camera_of_info import camera_of
 from siam_tracker_ros.nodes.loop_clock import LoopClock
 from siam_tracker_ros.nodes.mask_decoding import MaskMessageError
+from siam_tracker_ros.nodes.mavlink_attitude import MavlinkAttitudeError
+from siam_tracker_ros.nodes.mavlink_gimbal import MavlinkGimbalOutput
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.open_outputs import open_outputs
 from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
@@ -483,10 +485,22 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         now = self._clock_of_loop.now()
         if self._settings.attitude_source == "fixed":
             servo.observe_joints(now, PanTilt(0.0, -self._settings.fixed_elevation))
+        elif self._settings.attitude_source == "mavlink":
+            self._observe_mavlink_attitudes(servo, now)
         manual = None
         if self._manual is not None and steady_now - self._manual[0] <= self._settings.manual_timeout:
             manual = self._manual[1]
         return servo.step(now, manual)
+
+    def _observe_mavlink_attitudes(self, servo: Servo, now: float) -> None:
+        try:
+            for output in self._outputs:
+                if isinstance(output, MavlinkGimbalOutput):
+                    for stamp, attitude in output.take_attitudes(now):
+                        self._attitude_rate.tick(time.monotonic())
+                        servo.observe_quaternion(stamp, attitude)
+        except MavlinkAttitudeError as error:
+            servo.fail(str(error))
 
     def _on_standstill(self, quiet_s: float) -> None:
         """The watchdog's thread: the loop stands still, so zero goes out from here."""

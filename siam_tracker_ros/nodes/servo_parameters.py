@@ -33,9 +33,10 @@ class ServoParameters:
     attitude_source: str = parameter(
         "joint_states",
         "Where the camera's attitude comes from: joint_states (sensor_msgs/JointState), quaternion "
-        "(geometry_msgs/QuaternionStamped on the topic attitude, base from camera body), or fixed: a camera "
-        "without gimbal, for following with the vehicle alone.",
-        choices=("joint_states", "quaternion", "fixed"),
+        "(geometry_msgs/QuaternionStamped on the topic attitude, base from camera body), mavlink (the "
+        "gimbal's own GIMBAL_DEVICE_ATTITUDE_STATUS, with gimbal_output mavlink), or fixed: a camera without "
+        "gimbal, for following with the vehicle alone.",
+        choices=("joint_states", "quaternion", "mavlink", "fixed"),
         fixed_because=_SUBSCRIBED,
     )
     pan_joint: str = parameter("pan_joint", "Name of the joint that turns about z, positive to the left.")
@@ -267,6 +268,10 @@ def servo_config(given: ServoParameters) -> ServoConfig:
         raise LimitError(
             "attitude_source fixed is for a camera without gimbal: gimbal_output must be none, "
             f"not {given.gimbal_output}"
+        )
+    if given.attitude_source == "mavlink" and given.gimbal_output != "mavlink":
+        raise LimitError(
+            f"attitude_source mavlink comes with gimbal_output mavlink, not with {given.gimbal_output}"
         )
     if given.watchdog_timeout * given.control_rate < 2:
         raise LimitError(
