@@ -43,7 +43,7 @@ class FollowArguments(TrackerArguments):
         0.08, "From the middle of an exposure to the arrival of its image, s.", (0.0, 2.0)
     )
     actuator_lag: float = parameter(0.05, "Time constant of the gimbal, s.", (0.0, 2.0))
-    occlusion_start: float = parameter(14.0, "When the target is hidden, s after it set out.", (0.0, 86400.0))
+    occlusion_start: float = parameter(12.1, "When the target is hidden, s after it set out.", (0.0, 86400.0))
     occlusion_duration: float = parameter(1.0, "How long it is hidden, s. 0: never.", (0.0, 5.0))
     scene: str = parameter("", "Picture file of the surroundings. Empty: drawn ones.")
     settle: float = parameter(4.0, "How long the target stands at first, s after arming.", (0.0, 600.0))
@@ -87,7 +87,9 @@ def plan_follow(arguments: FollowArguments) -> Plan:
     )
     overlay = ("overlay/compressed",) if arguments.overlay else ()
     plan = plan_tracker(arguments, (simulation,), (operator,), (*TRUTH_TOPICS, *overlay))
-    plan = plan.with_parameters(SERVO, {"actuator_lag": arguments.actuator_lag})
+    # It waits for the first image, and the scene has to be drawn before.
+    servo: dict[str, Value] = {"actuator_lag": arguments.actuator_lag, "camera_info_timeout": 120.0}
+    plan = plan.with_parameters(SERVO, servo)
     plan = plan.with_parameters(OVERLAY, {"max_wait": _PATIENCE_S})
     return _with_perfect_tracker(plan) if arguments.perfect else plan
 

@@ -111,8 +111,8 @@ def _report(measures: FollowMeasures) -> None:
     found = measures.as_json()
     settled = "it did not settle" if found["settle_s"] is None else f"settled in {found['settle_s']:.2f} s"
     print(
-        f"bearing error: RMS {found['rms_error_deg']:.2f}, 95 % within {found['p95_error_deg']:.2f} degrees "
-        f"in {found['followed_s']:.1f} s at up to {found['peak_target_rate_deg_s']:.1f} degrees/s; {settled}"
+        f"bearing error in sight: RMS {found['rms_error_deg']:.2f}, 95 % within {found['p95_error_deg']:.2f} "
+        f"degrees in {found['followed_s']:.1f} s at up to {found['peak_target_rate_deg_s']:.1f} degrees/s; {settled}"
     )
     for one in found["occlusions"]:
         again = one["followed_again_s"]

@@ -57,7 +57,7 @@ class FollowMeasures:
 
     @property
     def pursuit_in_sight(self) -> LoopRecord:
-        """The same without the occlusions and the seconds after each."""
+        """The same without the occlusions and the two seconds after each."""
         record = self.pursuit
         for one in self.occlusions:
             record = record.without(one.start, one.end + _RECOVERY_S)
@@ -69,16 +69,16 @@ class FollowMeasures:
         return self.record.settle_time(self.armed, self.set_out)
 
     def as_json(self) -> dict[str, Any]:
-        """The numbers, angles in degrees."""
+        """The numbers, angles in degrees; errors while the target is in sight, unless they say otherwise."""
         pursuit, in_sight = self.pursuit, self.pursuit_in_sight
         states = Counter(sample.state.name for sample in pursuit.samples)
         return {
-            "rms_error_deg": _degrees(pursuit.rms()),
-            "p95_error_deg": _degrees(pursuit.percentile(95)),
-            "max_error_deg": _degrees(pursuit.percentile(100)),
+            "rms_error_deg": _degrees(in_sight.rms()),
+            "p95_error_deg": _degrees(in_sight.percentile(95)),
+            "max_error_deg": _degrees(in_sight.percentile(100)),
             "settle_s": _rounded(self.settle_s),
-            "rms_error_in_sight_deg": _degrees(in_sight.rms()),
-            "p95_error_in_sight_deg": _degrees(in_sight.percentile(95)),
+            "rms_error_with_occlusions_deg": _degrees(pursuit.rms()),
+            "p95_error_with_occlusions_deg": _degrees(pursuit.percentile(95)),
             "followed_s": _rounded(self.ended - self.set_out),
             "peak_target_rate_deg_s": _degrees(
                 max((math.hypot(*sample.target_rates) for sample in pursuit.samples), default=math.nan)

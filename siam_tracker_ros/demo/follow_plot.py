@@ -32,8 +32,10 @@ def plot_follow(measures: FollowMeasures, path: Path, title: str) -> None:
     error, azimuth, elevation, confidence = figure.subplots(4, 1, sharex=True, height_ratios=[3, 3, 2, 1.4])
 
     error.plot(t, np.degrees(measures.record.error), color="black", lw=1)
-    rms, p95 = measures.pursuit.rms(), measures.pursuit.percentile(95)
-    error.axhline(math.degrees(rms), color="tab:blue", ls="--", lw=1, label=f"RMS {math.degrees(rms):.2f}°")
+    rms, p95 = measures.pursuit_in_sight.rms(), measures.pursuit_in_sight.percentile(95)
+    error.axhline(
+        math.degrees(rms), color="tab:blue", ls="--", lw=1, label=f"RMS in sight {math.degrees(rms):.2f}°"
+    )
     error.axhline(
         math.degrees(p95), color="tab:orange", ls="--", lw=1, label=f"95 % {math.degrees(p95):.2f}°"
     )

@@ -23,6 +23,9 @@ from siam_tracker_ros.nodes.mask_encoding import MASK_ENCODINGS, mask_message
 from siam_tracker_ros.simulation.simulator import Truth
 from siam_tracker_ros.tracking.result import TargetMask
 
+# Share of the target that has to be visible for its mask to be that of the whole.
+_WHOLE = 0.95
+
 
 def camera_info(given: GimbalSimParameters) -> CameraInfo:
     """The simulated camera's calibration, its header left to who publishes."""
@@ -59,7 +62,8 @@ def truth_tracks(header: Any, given: GimbalSimParameters, truth: Truth, hidden_s
     """The truth of one image as a perfect tracker's message.
 
     `hidden_s`: how long the target has been out of sight. Its box stays where the target is meanwhile, which
-    no tracker could know; the state says that it is not seen.
+    no tracker could know; the state says that it is not seen. Its mask is given while all of it is visible:
+    the middle of a part would not be the target's.
     """
     message = TrackArray(header=header, image_width=given.image_width, image_height=given.image_height)
     if truth.box is None:
@@ -81,7 +85,7 @@ def truth_tracks(header: Any, given: GimbalSimParameters, truth: Truth, hidden_s
         raw_score=truth.visible,
         since_update=Duration(sec=seconds, nanosec=nanoseconds),
     )
-    if truth.mask is not None:
+    if truth.mask is not None and truth.visible >= _WHOLE:
         mask = TargetMask(*truth.corner, truth.mask, given.image_width, given.image_height)
         track.mask = mask_message(mask, MASK_ENCODINGS["rle"])
     message.tracks = [track]
