@@ -40,8 +40,10 @@ def track_result(track: Track, image_width: int, image_height: int) -> TrackResu
         track.confidence,
         state,
         (track.velocity_x, track.velocity_y),
-        _mask(track, image_width, image_height),
-        RotatedBox(rotated.center_x, rotated.center_y, rotated.size_x, rotated.size_y, rotated.theta)
+        mask=_mask(track, image_width, image_height),
+        rotated_box=RotatedBox(
+            rotated.center_x, rotated.center_y, rotated.size_x, rotated.size_y, rotated.theta
+        )
         if track.has_rotated_box
         else None,
     )
