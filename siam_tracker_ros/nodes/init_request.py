@@ -8,6 +8,7 @@ from typing import Any
 
 from siam_tracker_msgs.srv import InitTarget
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.tracking.boxes import Box
 
 Refusal = InitTarget.Response
@@ -46,10 +47,10 @@ class InitRequest:
 
 def request_of(box: Any, header: Any = None, id: str = "", normalized: bool = False) -> InitRequest:
     """The request of a BoundingBox2D message, drawn on the image that `header` is of (None: the next)."""
-    stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec if header is not None else 0
+    at_ns = stamp_ns(header.stamp) if header is not None else 0
     frame_id = header.frame_id if header is not None else ""
     return InitRequest(
-        stamp_ns, frame_id, id, normalized, box.center_x, box.center_y, box.size_x, box.size_y, box.theta
+        at_ns, frame_id, id, normalized, box.center_x, box.center_y, box.size_x, box.size_y, box.theta
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-_NS = 1_000_000_000
+from siam_tracker_ros.nodes.stamps import stamp_ns
+
 # So many in a row whose tracks came too late are no accident.
 _OFTEN = 5
 
@@ -55,7 +56,7 @@ class JoinedImages:
 
     def add_image(self, message: Any, now_s: float) -> None:
         """An image came. One older than the last (a bag that was started over) starts everything over."""
-        stamp = _stamp_ns(message)
+        stamp = stamp_ns(message.header.stamp)
         if self._newest_ns is not None and stamp < self._newest_ns:
             self.forget()
         self._newest_ns = stamp
@@ -83,15 +84,10 @@ class JoinedImages:
             self._show(message, None)
 
     def _on_both(self, image: Any, tracks: Any) -> None:
-        stamp = _stamp_ns(image)
+        stamp = stamp_ns(image.header.stamp)
         if stamp not in self._waiting:
             self._late += 1
             return
         self._late = 0
         self._waiting = {at: one for at, one in self._waiting.items() if at > stamp}
         self._show(image, tracks)
-
-
-def _stamp_ns(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * _NS + int(stamp.nanosec)

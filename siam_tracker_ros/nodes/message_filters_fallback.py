@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-_NS = 1_000_000_000
+from siam_tracker_ros.nodes.stamps import stamp_ns
 
 
 def find_message_filters() -> ModuleType:
@@ -23,11 +23,6 @@ def find_message_filters() -> ModuleType:
         return importlib.import_module("message_filters")
     except ImportError:
         return sys.modules[__name__]
-
-
-def _stamp_ns(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * _NS + int(stamp.nanosec)
 
 
 class SimpleFilter:
@@ -101,7 +96,7 @@ class TimeSynchronizer(SimpleFilter):
                 self.signalMessage(*[queue.pop(stamp) for queue in self.queues])
 
     def _keep(self, message: Any, queue: dict[int, Any]) -> int:
-        stamp = _stamp_ns(message)
+        stamp = stamp_ns(message.header.stamp)
         queue[stamp] = message
         for too_old in sorted(queue)[: -self.queue_size]:
             del queue[too_old]
@@ -115,7 +110,7 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
     """
 
     def __init__(self, fs: Sequence[SimpleFilter], queue_size: int, slop: float) -> None:
-        self._slop_ns = round(slop * _NS)
+        self._slop_ns = round(slop * 1e9)
         super().__init__(fs, queue_size)
 
     def add(self, msg: Any, my_queue: dict[int, Any], my_queue_index: int | None = None) -> None:

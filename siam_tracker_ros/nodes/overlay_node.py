@@ -23,6 +23,7 @@ from siam_tracker_ros.nodes.message_filters_fallback import find_message_filters
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.overlay_parameters import OverlayParameters
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
+from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.track_results import results_by_id
 from siam_tracker_ros.nodes.trails import Trails
 from siam_tracker_ros.tracking.result import TrackResult
@@ -137,8 +138,7 @@ def heading(tracks: TrackArray | None) -> str:
     """What the picture says at its top: the tracker's latency, and what is amiss."""
     if tracks is None:
         return "no tracks"
-    published, received = tracks.published, tracks.received
-    latency_ms = (published.sec - received.sec) * 1e3 + (published.nanosec - received.nanosec) / 1e6
+    latency_ms = (stamp_ns(tracks.published) - stamp_ns(tracks.received)) / 1e6
     words = [f"latency {latency_ms:.0f} ms"]
     if tracks.dropped_frames:
         words.append(f"{tracks.dropped_frames} dropped")

@@ -35,6 +35,7 @@ from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
 from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
+from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.track_messages import debug_image, mask_image, track_array
 from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
@@ -247,8 +248,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         now = time.monotonic()
         self._images.tick(now)
         self._quiet_since = now
-        stamp = message.header.stamp
-        self._newest_stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        self._newest_stamp_ns = stamp_ns(message.header.stamp)
         self._active_worker.offer(message, self.get_clock().now().nanoseconds)
 
     def _convert(self, message: Any) -> Frame:

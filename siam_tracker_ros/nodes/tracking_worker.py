@@ -31,6 +31,7 @@ from siam_tracker_ros.nodes.init_request import (
     check_numbers,
 )
 from siam_tracker_ros.nodes.live_targets import LiveTarget, LiveTargets, TargetReport
+from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.tracking.errors import InvalidBoxError
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
@@ -194,10 +195,7 @@ class TrackingWorker:
 
         A stamp before the last one (a bag that was started over) lets go of all targets and kept images.
         """
-        stamp = message.header.stamp
-        image = StampedImage(
-            stamp.sec * 1_000_000_000 + stamp.nanosec, received_ns, message, len(message.data)
-        )
+        image = StampedImage(stamp_ns(message.header.stamp), received_ns, message, len(message.data))
         with self._changed:
             self._count(received=1)
             if self._stopping or not self._enabled:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from siam_tracker_msgs.msg import Track, TrackArray
+from siam_tracker_ros.nodes.stamps import stamp_ns
 
 Point = tuple[float, float]
-_NS = 1_000_000_000
 
 
 class Trails:
@@ -24,10 +24,10 @@ class Trails:
 
     def add(self, message: TrackArray) -> None:
         """Take the targets of the next image; one that is older than the last starts everything over."""
-        stamp_ns = message.header.stamp.sec * _NS + message.header.stamp.nanosec
-        if stamp_ns < self._stamp_ns:
+        now_ns = stamp_ns(message.header.stamp)
+        if now_ns < self._stamp_ns:
             self._trails.clear()
-        self._stamp_ns = stamp_ns
+        self._stamp_ns = now_ns
         seen = {track.id: track for track in message.tracks if track.state != Track.LOST}
         self._trails = {
             id: self._trails[id]
@@ -37,8 +37,8 @@ class Trails:
         self._generations = {id: track.generation for id, track in seen.items()}
         for id, track in seen.items():
             trail = self._trails.setdefault(id, deque())
-            trail.append((stamp_ns, (track.bbox.center_x, track.bbox.center_y)))
-            while trail[0][0] < stamp_ns - self.seconds * _NS:
+            trail.append((now_ns, (track.bbox.center_x, track.bbox.center_y)))
+            while trail[0][0] < now_ns - self.seconds * 1e9:
                 trail.popleft()
 
     def points(self) -> dict[str, list[Point]]:
