@@ -162,11 +162,11 @@ class Graph:
 
     def track_one(self) -> TrackArray:
         """Publish frames until one of them is tracked in."""
-        first = self.publish()
+        published = {self.publish()}
         self.wait(
-            lambda: self.tracks and first <= stamp_ns(self.tracks[-1].header) < first + 10**9,
+            lambda: self.tracks and stamp_ns(self.tracks[-1].header) in published,
             "tracks",
-            self.publish,
+            lambda: published.add(self.publish()),
         )
         return self.tracks[-1]
 

@@ -9,6 +9,8 @@ import pytest
 
 from siam_tracker_ros.benchmark.timing import time_in_turns
 from siam_tracker_ros.cli import main
+from siam_tracker_ros.dds_profile import profile_variable
+from siam_tracker_ros.ros_distro import ros_distro
 
 
 def test_a_model_is_measured_and_the_machine_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -39,6 +41,7 @@ def test_entries_with_the_same_network_are_named(capsys: pytest.CaptureFixture) 
         (["--pysot", "/nonexistent"], "is no PySOT checkout"),
         (["--pysot", "/nonexistent", "--targets", "2"], "one target on the CPU"),
         (["--device", "cuda:99"], "'cuda:99' was asked for"),
+        (["--ros", "--targets", "2"], "one target of one model"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(
@@ -50,11 +53,44 @@ def test_what_cannot_be_measured_is_said_in_one_line(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--frames", "0"], ["--size", "20x20"], ["--size", "big"]])
+def test_the_node_is_measured_on_a_graph(
+    ros_domain: int, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
+    # The command chooses a profile for this process.
+    monkeypatch.setenv(profile_variable(ros_distro()), "")
+    file = tmp_path / "node.json"
+    given = ["--ros", "--seconds", "2", "--rate", "5", "--size", "160x120", "--json", str(file)]
+    assert main(["bench", *given]) == 0
+    out = capsys.readouterr().out
+    node = json.loads(file.read_text())["node"]
+    assert node["images"]["published"] >= node["images"]["tracked"] > 0
+    times = node["ms"]
+    assert all(one["p50"] <= one["p95"] for one in times.values())
+    assert times["latency"]["p50"] > times["inference"]["p50"] > 0
+    assert times["beyond inference"]["p50"] > times["beyond all stages"]["p50"] > 0
+    assert node["memory_mib"]["start"] > 50
+    assert f"{node['memory_mib']['end']:.1f} MiB at the end" in out
+    assert f"{times['beyond inference']['p95']:.2f} ms" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--rate", "0"], ["--seconds", "soon"], ["--frames", "0"], ["--size", "20x20"], ["--size", "big"]],
+)
 def test_wrong_figures_are_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["bench", *arguments])
     assert stop.value.code == 2
+
+
+def test_growth_of_memory_is_the_slope_of_what_was_seen() -> None:
+    pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
+    from siam_tracker_ros.benchmark.graph import GraphFigures
+
+    figures = GraphFigures(memory=[(0.0, 400.0), (30.0, 401.0), (60.0, 402.0)])
+    assert figures.memory_slope() == pytest.approx(2.0)
+    assert GraphFigures(memory=[(0.0, 400.0)]).memory_slope() == 0.0
 
 
 def test_calls_take_turns() -> None:

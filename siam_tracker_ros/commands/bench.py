@@ -1,4 +1,4 @@
-"""`siam-tracker bench`: frame rates of the zoo on this machine."""
+"""`siam-tracker bench`: frame rates of the zoo on this machine, or the tracker node on a ROS 2 graph."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    return value
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no count: a whole number above 0")
@@ -65,11 +75,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="a PySOT checkout: its tracker takes turns with ours, frame by frame, same weights and threads",
     )
+    parser.add_argument(
+        "--ros",
+        action="store_true",
+        help="run the tracker node instead, with its default weights or those named as MODEL, and publish "
+        "images to it: latency from an image's arrival to its tracks, by stage, and memory over time",
+    )
+    parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long with --ros (default 20)")
+    parser.add_argument("--rate", type=_seconds, default=30.0, help="images/s with --ros (default 30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a Markdown table; see `add_arguments`."""
+    if args.ros:
+        return _run_on_graph(args)
     import torch
     from tqdm import tqdm
 
@@ -98,12 +118,67 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         if row["same_network"]:
             print(f"\n{row['model']} stands for {', '.join(row['same_network'])} too: the same network.")
-    if args.json:
-        try:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps({"machine": machine, "models": rows}, indent=2) + "\n")
-        except OSError as error:
-            raise BenchCommandError(f"cannot write {args.json}: {error.strerror}") from error
+    _write_json(args.json, {"machine": machine, "models": rows})
+    return 0
+
+
+def _write_json(file: Path | None, figures: dict[str, Any]) -> None:
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(figures, indent=2) + "\n")
+    except OSError as error:
+        raise BenchCommandError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _run_on_graph(args: argparse.Namespace) -> int:
+    """Measure the tracker node; see `add_arguments`."""
+    try:
+        from siam_tracker_ros.benchmark.graph import measure_graph
+    except ImportError as error:
+        raise BenchCommandError(f"--ros needs ROS 2 and this package's interfaces: {error}") from error
+    from tqdm import tqdm
+
+    if args.pysot or args.targets > 1 or len(args.models) > 1:
+        raise BenchCommandError("--ros measures one target of one model: leave out --pysot and --targets")
+    parameters = {"device": args.device, "precision": args.precision}
+    if args.models:
+        parameters["weights"] = args.models[0]
+    width, height = args.size
+    side = min(width, height) // 6
+    box = (width // 2 - side // 2, height // 2 - side // 2, side, side)
+    with tqdm(total=args.seconds, disable=not sys.stderr.isatty(), leave=False, unit="s") as bar:
+
+        def progress(now_s: float) -> None:
+            bar.update(min(now_s, args.seconds) - bar.n)
+
+        figures = measure_graph(
+            _scene(width, height),
+            box,
+            args.rate,
+            args.seconds,
+            parameters,
+            progress,
+        )
+    machine = _describe_machine(args)
+    print(f"{machine['processor']}, {machine['device']}, {machine['precision']}")
+    print(f"{figures.published} images of {machine['size']} in {figures.seconds:.0f} s, ", end="")
+    print(f"{figures.tracked} tracked in, {figures.dropped} passed over\n")
+    times = figures.percentiles()
+    rows = [[name, f"{p50:.2f} ms", f"{p95:.2f} ms"] for name, (p50, p95) in times.items()]
+    print(markdown_table(["time", "p50", "p95"], rows))
+    memory = [mib for _, mib in figures.memory]
+    slope = figures.memory_slope()
+    print(f"\nmemory of the node: {memory[0]:.1f} MiB at the start, {memory[-1]:.1f} MiB at the end", end="")
+    print(f" ({slope:+.2f} MiB a minute)")
+    report = {
+        "images": {"published": figures.published, "tracked": figures.tracked, "dropped": figures.dropped},
+        "seconds": figures.seconds,
+        "ms": {name: {"p50": p50, "p95": p95} for name, (p50, p95) in times.items()},
+        "memory_mib": {"start": memory[0], "end": memory[-1], "slope_per_minute": slope},
+    }
+    _write_json(args.json, {"machine": machine, "node": report})
     return 0
 
 

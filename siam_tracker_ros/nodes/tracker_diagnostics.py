@@ -93,10 +93,10 @@ def _summary(health: TrackerHealth) -> tuple[bytes, str]:
     return DiagnosticStatus.OK, f"tracking {len(health.targets)}" if health.targets else "idle: no target"
 
 
-def resident_mib() -> float:
-    """Memory of this process, MiB; 0 where the system does not tell."""
+def resident_mib(process: int | str = "self") -> float:
+    """Memory of a process, MiB; 0 where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):
         return 0.0
     return pages * 4096 / 2**20
