@@ -113,19 +113,26 @@ def _measure(args: argparse.Namespace, spec: TrackerSpec, names: list[str], out:
     """Run what is not there yet, print the table; the scores as plain values."""
     from tqdm import tqdm
 
-    from siam_tracker_ros.evaluation.evaluate import Job, challenge_scores, do_all, evaluation
-    from siam_tracker_ros.evaluation.scores import table
+    from siam_tracker_ros.evaluation.challenges import challenge_scores
+    from siam_tracker_ros.evaluation.evaluate import Job, do_all, sequences_of
+    from siam_tracker_ros.evaluation.results import read_one_pass
+    from siam_tracker_ros.evaluation.scores import plain, score_one_pass, summarise, table
 
     jobs = [Job(spec, args.dataset, args.layout, name, args.experiment, out, args.rate) for name in names]
     if not spec.is_results:
         with tqdm(total=len(jobs), desc=spec.name, unit="sequence", disable=None) as bar:
             for _ in do_all(jobs, args.jobs, args.ray):
                 bar.update()
+    sequences = sequences_of(jobs)
+    folder = jobs[0].folder
     print(f"{spec.name}, {args.experiment}")
     if args.experiment in ("ope", "realtime"):
-        scored = evaluation(jobs)
+        scored = summarise(
+            {name: score_one_pass(one, read_one_pass(folder, one)) for name, one in sequences.items()}
+        )
         print(table(scored))
         return scored.to_json()
-    measured = challenge_scores(jobs, tuple(args.eao_lengths))
+    measured = challenge_scores(args.experiment, folder, sequences, tuple(args.eao_lengths)).measures
     print("  ".join(f"{name} {value:.3f}" for name, value in measured.items()))
-    return measured
+    content: dict[str, Any] = plain(measured)
+    return content

@@ -15,18 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.evaluation import experiments, vot
+from siam_tracker_ros.evaluation import experiments
+from siam_tracker_ros.evaluation.challenges import kept_runs
 from siam_tracker_ros.evaluation.datasets.benchmarks import read_dataset
-from siam_tracker_ros.evaluation.results import TrackerRun, find_run, read_run, run_file, write_run
-from siam_tracker_ros.evaluation.scores import (
-    Evaluation,
-    SequenceScore,
-    anchored_run,
-    long_term_run,
-    score_one_pass,
-    summarise,
-    supervised_run,
-)
+from siam_tracker_ros.evaluation.results import write_run
 from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
 from siam_tracker_ros.evaluation.trackers import TrackerSpec, make_tracker, use_threads
 
@@ -49,6 +41,8 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the results of this tracker and experiment are."""
+        if self.spec.is_results:
+            return Path(self.spec.text)
         # One pass is the same whatever is measured of it.
         experiment = "ope" if self.experiment == "longterm" else self.experiment
         return self.out / "results" / self.spec.name / experiment
@@ -58,22 +52,15 @@ class JobFailedError(EvaluationError):
     """A job that failed, and why."""
 
 
-def missing(job: Job, sequence: EvaluationSequence) -> list[Path]:
-    """Results of the job that are not there yet."""
-    return [path for path in _files(job, sequence) if not path.is_file()]
-
-
 def do(job: Job) -> None:
     """Run a job whose results are not there, and write them. Raises what the tracker and the files raise."""
     sequence = _dataset(job.dataset, job.layout)[job.sequence]()
-    files = missing(job, sequence)
-    if not files:
+    files = kept_runs(job.experiment, job.folder, sequence)
+    if all(file.is_file() for file in files):
         return
     tracker = _tracker(job.spec)
     if job.experiment == "anchored":
-        for (_, run), path in zip(
-            experiments.from_anchors(tracker, sequence), _files(job, sequence), strict=True
-        ):
+        for (_, run), path in zip(experiments.from_anchors(tracker, sequence), files, strict=True):
             write_run(path, run)
     elif job.experiment == "supervised":
         write_run(files[0], experiments.with_restarts(tracker, sequence))
@@ -99,90 +86,9 @@ def do_all(jobs: Sequence[Job], workers: int = 1, ray_address: str | None = None
         raise JobFailedError(f"{len(failures)} of {len(jobs)} failed; {'; '.join(failures[:5])}")
 
 
-def scores(job: Job) -> SequenceScore:
-    """The measures of a one-pass job that is done. Raises EvaluationError where its results are not there."""
-    sequence = _dataset(job.dataset, job.layout)[job.sequence]()
-    return score_one_pass(sequence, _run(job, sequence))
-
-
-def evaluation(jobs: Sequence[Job]) -> Evaluation:
-    """The one-pass measures of one tracker's jobs."""
-    return summarise({job.sequence: scores(job) for job in jobs})
-
-
-def challenge_scores(jobs: Sequence[Job], lengths: tuple[int, int]) -> dict[str, float]:
-    """VOT's measures of one tracker's jobs, all of one experiment: supervised, anchored or longterm.
-
-    `lengths` are those over which the expected average overlap is taken, frames.
-    """
-    sequences = [_dataset(job.dataset, job.layout)[job.sequence]() for job in jobs]
-    experiment = jobs[0].experiment
-    if experiment == "longterm":
-        long = vot.long_term_scores(
-            [long_term_run(s, _run(j, s)) for j, s in zip(jobs, sequences, strict=True)]
-        )
-        return {"precision": long.precision, "recall": long.recall, "f1": long.f1}
-    if experiment == "supervised":
-        runs = [supervised_run(s, _run(j, s)) for j, s in zip(jobs, sequences, strict=True)]
-        found = vot.supervised_scores(runs)
-        curve = vot.supervised_eao_curve(runs)
-        return {
-            "accuracy": found.accuracy,
-            "robustness": found.robustness,
-            "reliability": found.reliability,
-            "eao": _eao(curve, lengths),
-        }
-    anchored = [_anchored(j, s) for j, s in zip(jobs, sequences, strict=True)]
-    scored = vot.anchored_scores(anchored)
-    return {
-        "accuracy": scored.accuracy,
-        "robustness": scored.robustness,
-        "eao": _eao(vot.anchored_eao_curve(anchored, lengths[1] + 1), lengths),
-    }
-
-
-def _eao(curve: Any, lengths: tuple[int, int]) -> float:
-    try:
-        return vot.eao(curve, *lengths)
-    except vot.NoRunsError:
-        return float("nan")
-
-
-def _anchored(job: Job, sequence: EvaluationSequence) -> vot.AnchoredSequence:
-    frames = len(sequence.images)
-    runs = []
-    for anchor, path in zip(experiments.anchors_of(sequence), _files(job, sequence), strict=True):
-        seen = experiments.frames_from(anchor, frames)
-        runs.append(anchored_run(sequence, _read(job, path, len(seen)), seen))
-    return vot.AnchoredSequence(frames, tuple(runs))
-
-
-def _run(job: Job, sequence: EvaluationSequence) -> TrackerRun:
-    frames = len(sequence.images)
-    if job.spec.is_results:
-        found = find_run(Path(job.spec.text), job.sequence)
-        if found is None:
-            raise EvaluationError(f"{job.spec.text} has no results for {job.sequence} ({job.sequence}.txt)")
-        return read_run(found, frames)
-    return _read(job, run_file(job.folder, job.sequence), frames)
-
-
-def _read(job: Job, path: Path, frames: int) -> TrackerRun:
-    if not path.is_file():
-        raise EvaluationError(f"{job.spec.name} has not been run in {job.sequence}: no {path}")
-    return read_run(path, frames)
-
-
-def _files(job: Job, sequence: EvaluationSequence) -> list[Path]:
-    if job.spec.is_results:
-        return []
-    if job.experiment != "anchored":
-        return [run_file(job.folder, job.sequence)]
-    # As the VOT tool kit calls them: after the frame of the anchor.
-    return [
-        job.folder / job.sequence / f"{job.sequence}_{abs(anchor):08d}.txt"
-        for anchor in experiments.anchors_of(sequence)
-    ]
+def sequences_of(jobs: Sequence[Job]) -> dict[str, EvaluationSequence]:
+    """The sequences of some jobs, read."""
+    return {job.sequence: _dataset(job.dataset, job.layout)[job.sequence]() for job in jobs}
 
 
 # A worker keeps what it has made: networks take seconds to load, and datasets thousands of files to list.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from siam_tracker_ros.evaluation.datasets.label_files import lines_of
 from siam_tracker_ros.evaluation.regions import MaskRegion, Region, RegionError, format_region, parse_region
-from siam_tracker_ros.evaluation.sequence import EvaluationError
+from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
 from siam_tracker_ros.footage.whole_file import Unfinished, told_of
 
 STARTED, FAILED, SKIPPED = 1, 2, 0
@@ -108,6 +108,14 @@ def find_run(folder: Path, name: str) -> Path | None:
         folder / "longterm" / name / f"{name}_001.txt",
     )
     return next((path for path in candidates if path.is_file()), None)
+
+
+def read_one_pass(folder: Path, sequence: EvaluationSequence) -> TrackerRun:
+    """A sequence's run in a tracker's folder. Raises EvaluationError where it is not there."""
+    found = find_run(folder, sequence.name)
+    if found is None:
+        raise EvaluationError(f"{folder} has no results for {sequence.name} ({sequence.name}.txt)")
+    return read_run(found, len(sequence.images))
 
 
 def _is_code(line: str) -> bool:

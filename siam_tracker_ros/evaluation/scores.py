@@ -51,8 +51,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, None for what is not a number."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        content: dict[str, Any] = plain(asdict(self))
+        return content
 
 
 def score_one_pass(sequence: EvaluationSequence, run: TrackerRun) -> SequenceScore:
@@ -193,7 +193,10 @@ def _cell(value: float | None, digits: int) -> str:
     return f"{'-':>6}" if value is None or math.isnan(value) else f"{value:6.{digits}f}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` as JSON can have it: None for what is not a finite number, down through dicts and lists."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
