@@ -59,3 +59,12 @@ def test_every_file_and_command_named_exists() -> None:
 @pytest.mark.parametrize("name", STRUCTS)
 def test_the_parameters_of_the_nodes_are_those_declared(name: str) -> None:
     assert parameter_table(STRUCTS[name]).strip() in README
+
+
+def test_the_arguments_of_bring_up_are_those_declared() -> None:
+    from siam_tracker_ros.bringup.arguments import BringUpArguments, TrackerArguments, argument_table
+    from siam_tracker_ros.nodes.parameter_struct import described
+
+    assert argument_table(BringUpArguments).strip() in README
+    # As README says of the launch file.
+    assert len(described(BringUpArguments)) - len(described(TrackerArguments)) == 5
