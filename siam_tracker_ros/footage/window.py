@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import cv2
 
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.frames import Image
 
-_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO
-_ESCAPE = 27
+# Without the toolbar, whose panning and zooming would take the mouse from who draws a box.
+_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+ESCAPE = "\x1b"
+CLOSED = "closed"
+"""What `LiveWindow.show_and_ask` gives for the Escape key, and for a window that the user closed."""
 # Sides of a window, px.
 _LARGEST = 1200
 _SMALLEST = 240
@@ -39,9 +43,13 @@ def check_display(instead: str) -> None:
 
 def _open_window(title: str, image: Image) -> None:
     """A window of the image's size, or as much smaller as a screen may need; the mouse is scaled with it."""
+    cv2.namedWindow(title, _FLAGS)
+    _fit_window(title, image)
+
+
+def _fit_window(title: str, image: Image) -> None:
     height, width = image.shape[:2]
     scale = min(1.0, _LARGEST / max(height, width))
-    cv2.namedWindow(title, _FLAGS)
     cv2.resizeWindow(title, max(round(width * scale), _SMALLEST), max(round(height * scale), _SMALLEST))
 
 
@@ -57,21 +65,39 @@ def draw_box(image: Image) -> tuple[float, float, float, float] | None:
 
 
 class LiveWindow:
-    """Shows images as they come, until the user closes it or presses q or Esc."""
+    """Shows images as they come, until the user closes it or presses q or Esc.
 
-    def __init__(self, title: str) -> None:
+    `on_mouse` is told of every mouse event: OpenCV's number of it, and the pixel of the image shown.
+    """
+
+    def __init__(self, title: str, on_mouse: Callable[[int, int, int], None] | None = None) -> None:
         self._title = title
-        self._is_open = False
+        self._on_mouse = on_mouse
+        self._shown: Image | None = None
 
     def show(self, image: Image) -> bool:
         """Show `image`; whether the user wants to go on."""
-        if not self._is_open:
+        return self.show_and_ask(image) not in (CLOSED, "q", ESCAPE)
+
+    def show_and_ask(self, image: Image, wait_ms: int = 1) -> str:
+        """Show `image`, wait so long for a key and return it: "" for none, CLOSED if the window is gone."""
+        if self._shown is None:
             _open_window(self._title, image)
-            self._is_open = True
-        cv2.imshow(self._title, image)
-        key = cv2.waitKey(1) & 0xFF
-        closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
-        return not closed and key not in (ord("q"), _ESCAPE)
+            if self._on_mouse is not None:
+                cv2.setMouseCallback(self._title, self._heard)
+        elif image.shape != self._shown.shape:
+            _fit_window(self._title, image)
+        if image is not self._shown:
+            cv2.imshow(self._title, image)
+            self._shown = image
+        key = cv2.waitKey(wait_ms)
+        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            return CLOSED
+        return "" if key < 0 else chr(key & 0xFF)
+
+    def _heard(self, event: int, x: int, y: int, flags: int, data: object) -> None:
+        if self._on_mouse is not None:
+            self._on_mouse(event, x, y)
 
     def close(self) -> None:
         cv2.destroyAllWindows()

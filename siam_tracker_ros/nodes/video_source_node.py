@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import threading
-from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import cv2
-import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.duration import Duration
@@ -28,6 +26,7 @@ from siam_tracker_ros.footage.frames import Footage, Frame, FrameRange, SourceEr
 from siam_tracker_ros.footage.player import Player, PlaySettings
 from siam_tracker_ros.footage.source import is_camera_or_stream, is_images, open_source
 from siam_tracker_ros.nodes.camera_info import approximate_camera_info, read_camera_info, scaled_camera_info
+from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
 from siam_tracker_ros.nodes.video_source_parameters import VideoSourceParameters
@@ -148,8 +147,10 @@ class VideoSourceNode(Node):  # type: ignore[misc]
             self._clocks.publish(Clock(clock=header.stamp))
         self._camera_infos.publish(self._camera_info(header, pixels))
         if self._jpegs is not None and self._jpegs.get_subscription_count():
-            self._jpegs.publish(_jpeg(header, pixels, self._settings.jpeg_quality))
-        self._images.publish(_image(header, pixels, self._settings.encoding))
+            self._jpegs.publish(jpeg_message(header, pixels, self._settings.jpeg_quality))
+        if self._settings.encoding == "mono8":
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        self._images.publish(image_message(header, self._settings.encoding, pixels))
         self._published += 1
         self._last_number = frame.number
         if self._settings.pace == "consumed":
@@ -275,27 +276,6 @@ def _resized(image: Any, width: int, height: int) -> Any:
         return image
     smaller = width * height < rows * columns
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-
-
-def _image(header: Header, pixels: Any, encoding: str) -> Image:
-    if encoding == "mono8":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    data = array("B")
-    data.frombytes(np.ascontiguousarray(pixels).data)
-    height, width = pixels.shape[:2]
-    return Image(
-        header=header, height=height, width=width, encoding=encoding, step=pixels[0].nbytes, data=data
-    )
-
-
-def _jpeg(header: Header, pixels: Any, quality: int) -> CompressedImage:
-    good, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not good:
-        raise SourceError(f"an image of {pixels.shape[1]} x {pixels.shape[0]} px does not become a JPEG")
-    data = array("B")
-    data.frombytes(encoded.data)
-    # As image_transport's compressed publisher writes it, so that its subscribers read the colours right.
-    return CompressedImage(header=header, format="bgr8; jpeg compressed bgr8", data=data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
