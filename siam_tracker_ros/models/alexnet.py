@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 
 from torch import Tensor, nn
 
-from siam_tracker_ros.models.backbone import Backbone
+from siam_tracker_ros.models.backbone import Backbone, NoSuchLayerError
 
 _CHANNELS = (3, 96, 256, 384, 384, 256)
 _KERNELS = (11, 5, 3, 3, 3)
@@ -84,6 +84,17 @@ class AlexNet(Backbone):
             for index, stage in enumerate(stages, start=1):
                 self.add_module(f"{variant.stage_name}{index}", nn.Sequential(*stage))
         self.channels = {5: channels[-1]}
+        if variant.rgb:
+            # SiamFC's are trained from nothing.
+            self.initialise()
+
+    def layer(self, index: int) -> list[nn.Module]:
+        learning = (nn.Conv2d, nn.BatchNorm2d)
+        flat: list[nn.Module] = [module for module in self.modules() if isinstance(module, learning)]
+        starts = [i for i, module in enumerate(flat) if isinstance(module, nn.Conv2d)]
+        if not 1 <= index <= _STAGES:
+            raise NoSuchLayerError(f"an AlexNet has layers 1 to {_STAGES}, not {index}")
+        return flat[starts[index - 1] : [*starts, len(flat)][index]]
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """Image batch [N, 3, H, W], BGR -> {5: features}."""

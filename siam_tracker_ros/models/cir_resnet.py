@@ -202,6 +202,12 @@ class CIRNet(Backbone):
         units = _units(variant.unit, widths[1], widths[2], 1)
         self.layer2 = nn.Sequential(units[0], nn.MaxPool2d(2, stride=2), *units[1:])
         self.channels = {layer: widths[layer] for layer in used_layers}
+        self.initialise()
+
+    def layer(self, index: int) -> list[nn.Module]:
+        if index == 0:
+            return [getattr(self, name) for name in self._stem_names]
+        return super().layer(index)
 
     def _stem(self, x: Tensor) -> Tensor:
         conv, norm = (getattr(self, name) for name in self._stem_names)

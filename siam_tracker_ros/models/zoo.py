@@ -91,6 +91,8 @@ SIAMFC_TRACKING = TrackingConfig(
     crop=CropRule(result_center="px", corner_ties="even", symmetric=True, round_fill=True),
     pyramid=PyramidConfig(),
     anchors=AnchorConfig(ratios=(1.0,)),
+    # Not fitted. The logistic score of a correlation is soon one, on target and off: sharpness has to tell.
+    confidence=ConfidenceConfig(bias=-2.8, score=0.15, margin=6.0, plausibility=1.0),
 )
 """The constants of SiamFC's PyTorch implementation, with the limits of scale of the authors' own."""
 

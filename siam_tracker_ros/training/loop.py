@@ -94,8 +94,8 @@ def _parameter_groups(network: SiameseNetwork, config: TrainConfig) -> list[dict
     ]  # fmt: skip
     if not heads and not norms and (not opened or config.optimiser.backbone_opens_at > 0):
         raise TrainConfigError(
-            f"{config.model} has no weights outside its backbone: optimiser.backbone_layers must open some of "
-            "its layers, and optimiser.backbone_opens_at must be 0"
+            f"{config.model} has no weights outside its backbone: optimiser.backbone_layers must open some "
+            "of its layers, and optimiser.backbone_opens_at must be 0"
         )
     if opened:
         groups.append({"params": opened, "weight_decay": 0.0, "share": config.optimiser.backbone_rate})

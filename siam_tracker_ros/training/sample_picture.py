@@ -36,8 +36,12 @@ def target_probability(cls: Tensor) -> Tensor:
 
 def _with_box(image: UInt8, box: NDArray[np.float32], colour: tuple[int, int, int]) -> None:
     centre = (image.shape[0] - 1) / 2
-    low = np.round(centre + box[:2] - box[2:] / 2).astype(int)
-    high = np.round(centre + box[:2] + box[2:] / 2).astype(int)
+    # Early in training a box may be anywhere and of any size.
+    beyond = 2.0 * image.shape[0]
+    low, high = (
+        np.nan_to_num(corner, nan=-beyond).clip(-beyond, beyond).round().astype(int)
+        for corner in (centre + box[:2] - box[2:] / 2, centre + box[:2] + box[2:] / 2)
+    )
     cv2.rectangle(image, low.tolist(), high.tolist(), colour, 2)
 
 

@@ -14,6 +14,9 @@ from siam_tracker_ros.training.anchor_targets import anchor_iou
 from siam_tracker_ros.training.losses import split_cls, split_loc
 from siam_tracker_ros.training.step import Backbone, Batch, run_network
 
+# A box is at most this many times e as large as its anchor: early in training any number may come out.
+_LARGEST_LOG = 10.0
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -38,7 +41,11 @@ def decode_best(cls: Tensor, loc: Tensor, anchors: NDArray[np.float32]) -> tuple
     picked = offsets.gather(2, best[:, None, None].expand(-1, 4, 1))[..., 0].cpu().numpy()
     anchor = anchors[best.cpu().numpy()]
     boxes = np.concatenate(
-        [anchor[:, :2] + picked[:, :2] * anchor[:, 2:], anchor[:, 2:] * np.exp(picked[:, 2:])], axis=1
+        [
+            anchor[:, :2] + picked[:, :2] * anchor[:, 2:],
+            anchor[:, 2:] * np.exp(np.minimum(picked[:, 2:], _LARGEST_LOG)),
+        ],
+        axis=1,
     )
     cell = best % (side * side)
     return boxes, torch.stack([cell // side, cell % side], dim=1)
@@ -73,7 +80,7 @@ def validate(
         outputs = run_network(network, backbone, batch)
         boxes, cells = decode_best(outputs.cls, outputs.loc, anchors)
         truth = batch["box"].cpu().numpy()
-        if network.config.head == "correlation":
+        if network.config.head in ("correlation", "similarity"):
             # A response map tells the place alone.
             boxes[:, 2:] = truth[:, 2:]
         batch_ious = [float(anchor_iou(b[None], t)[0]) for b, t in zip(boxes, truth, strict=True)]
