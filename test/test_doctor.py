@@ -37,6 +37,9 @@ HEALTHY = Machine(
         "cv_bridge": Outcome({}),
         "message_filters": Outcome({}),
         "launch_ros": Outcome({}),
+        "recording": Outcome(
+            {"ros2bag": "/opt", "rosbag2_storage_mcap": "/opt", "rosbags": {"version": "0.11"}}
+        ),
         "weights": Outcome({"files": {"net": "/w/net.safetensors"}, "folders": ["/w"]}),
     },
     environment={"FASTRTPS_DEFAULT_PROFILES_FILE": str(shipped_profile())},
@@ -94,6 +97,15 @@ def test_healthy_machine_has_nothing_to_mend() -> None:
         ("cv_bridge", Outcome({}, "crashed with SIGSEGV"), "cv_bridge", "warning", "SIGSEGV"),
         ("message_filters", Outcome({}, "No module"), "message_filters", "note", "own"),
         ("launch_ros", Outcome({}, "No module"), "launch_ros", "note", "launch files"),
+        ("recording", Outcome({"rosbags": {"failure": "no"}}), "recording", "warning", "pip install rosbags"),
+        ("recording", Outcome({}, "No module"), "recording", "warning", "ros-jazzy-ros2bag"),
+        (
+            "recording",
+            Outcome({"rosbags": {"version": "0.11"}}),
+            "recording",
+            "ok",
+            "siam-tracker record (rosbags 0.11); ros2 bag is not installed",
+        ),
         ("weights", Outcome({"files": {}, "folders": ["/w"]}), "weights", "warning", "--weights"),
         ("rclpy", Outcome({"rmw": "rmw_cyclonedds_cpp"}), "large images", "note", "cyclonedds"),
     ],

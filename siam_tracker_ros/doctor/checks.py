@@ -215,6 +215,22 @@ def check_launch_ros(machine: Machine) -> Finding:
     return Finding("launch_ros", "ok", "imports")
 
 
+def check_recording(machine: Machine) -> Finding:
+    """Whether `ros2 bag record` or `siam-tracker record` can write bags."""
+    outcome = machine.outcomes["recording"]
+    facts = outcome.facts
+    rosbags = facts.get("rosbags", {"failure": outcome.failure})
+    ours = "siam-tracker record"
+    if facts.get("ros2bag") and facts.get("rosbag2_storage_mcap"):
+        return Finding("recording", "ok", "ros2 bag, with MCAP")
+    if "version" in rosbags:
+        lacks = "ros2 bag has no MCAP storage" if facts.get("ros2bag") else "ros2 bag is not installed"
+        return Finding("recording", "ok", f"{ours} (rosbags {rosbags['version']}); {lacks}")
+    distro = machine.distro or "<distro>"
+    remedy = f"pip install rosbags, or install ros-{distro}-ros2bag and ros-{distro}-rosbag2-storage-mcap"
+    return Finding("recording", "warning", f"no bag can be written: {rosbags['failure']}", remedy)
+
+
 def check_weights(machine: Machine) -> Finding:
     outcome = machine.outcomes["weights"]
     if outcome.failure:
@@ -285,6 +301,7 @@ CHECKS: tuple[Callable[[Machine], Finding | list[Finding] | None], ...] = (
     check_cv_bridge,
     check_message_filters,
     check_launch_ros,
+    check_recording,
     check_weights,
     check_large_images,
     check_shared_memory,

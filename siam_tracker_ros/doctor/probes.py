@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,24 @@ def probe_message_filters() -> dict[str, Any]:
 def probe_launch_ros() -> dict[str, Any]:
     importlib.import_module("launch_ros.actions")
     return {}
+
+
+def probe_recording() -> dict[str, Any]:
+    """What bags can be recorded with: rosbag2 with its MCAP storage, and rosbags, by version or failure."""
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    found: dict[str, Any] = {}
+    for package in ("ros2bag", "rosbag2_storage_mcap"):
+        try:
+            found[package] = get_package_prefix(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    try:
+        importlib.import_module("rosbags.rosbag2")
+        found["rosbags"] = {"version": metadata.version("rosbags")}
+    except Exception as error:
+        found["rosbags"] = {"failure": f"{type(error).__name__}: {error}"}
+    return found
 
 
 def probe_weights() -> dict[str, Any]:
