@@ -103,6 +103,7 @@ class ServoGraph:
         """All is well: the target stands to the right of the centre and above it."""
         self.info: CameraInfo | None = camera_info()
         self.joints: dict[str, float] | None = {"pan_joint": 0.0, "tilt_joint": 0.0}
+        self.joints_are_stamped = True
         self.quaternion: QuaternionStamped | None = None
         self.track: Track | None = Track(
             id="1",
@@ -144,7 +145,7 @@ class ServoGraph:
             self.before_tick(self.now_ns() * 1e-9)
         if self.joints is not None:
             joints = JointState(name=list(self.joints), position=list(self.joints.values()))
-            joints.header.stamp = stamp
+            joints.header.stamp = stamp if self.joints_are_stamped else Time()
             self.joint_publisher.publish(joints)
         if self._tick % 4 == 0 and self.track is not None:
             due_ns = self.now_ns() + round(self.track_latency_s * 1e9)

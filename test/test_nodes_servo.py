@@ -247,6 +247,14 @@ def test_zero_on_a_stale_attitude(graph: ServoGraph) -> None:
     graph.moves()
 
 
+def test_an_attitude_without_stamps_is_a_stale_one(graph: ServoGraph) -> None:
+    graph.joints_are_stamped = False
+    graph.activate()
+    assert graph.arm().success
+    graph.reaches(ServoState.HOLDING, "the attitude is")
+    graph.stands()
+
+
 def assert_zero_beyond(states: list[ServoState], age: str, limit: float) -> None:
     """Period by period: a rate goes out up to the limit, none beyond it."""
     old = [state for state in states if getattr(state, age) > limit]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from siam_tracker_ros.nodes.mavros_outputs import MavrosGimbalOutput, MavrosVehi
 from siam_tracker_ros.nodes.open_outputs import GIMBAL_OUTPUTS, VEHICLE_OUTPUTS, open_outputs
 from siam_tracker_ros.nodes.optional_messages import MissingMessagesError
 from siam_tracker_ros.nodes.parameter_struct import described
-from siam_tracker_ros.nodes.px4_outputs import Px4GimbalOutput
+from siam_tracker_ros.nodes.px4_outputs import Px4GimbalOutput, Px4VehicleOutput
 from siam_tracker_ros.nodes.servo_messages import servo_state
 from siam_tracker_ros.nodes.servo_outputs import JointTrajectoryOutput, RateOutput, VehicleTwistOutput
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters
@@ -49,10 +50,22 @@ class FakeNode:
 
     def __init__(self) -> None:
         self.made: list[str] = []
+        self.sent: dict[str, list[Any]] = {}
+        self.heard: dict[str, Any] = {}
 
     def create_publisher(self, kind: Any, topic: str, depth: int) -> Any:
         self.made.append(topic)
-        return SimpleNamespace(topic=topic, wait_for_all_acked=lambda _: True)
+        sent: list[Any] = []
+        self.sent[topic] = sent
+        return SimpleNamespace(topic=topic, publish=sent.append, wait_for_all_acked=lambda _: True)
+
+    def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> Any:
+        self.made.append(topic)
+        self.heard[topic] = callback
+        return SimpleNamespace(topic=topic)
+
+    def destroy_subscription(self, subscription: Any) -> None:
+        self.made.remove(subscription.topic)
 
     def destroy_publisher(self, publisher: Any) -> None:
         self.made.remove(publisher.topic)
@@ -82,9 +95,15 @@ def drone_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     parties = ("target_system", "target_component", "source_system", "source_component")
     numbers = (f"param{number}" for number in range(1, 8))
     command = message_type("V", {}, "timestamp", "command", *numbers, *parties, "from_external")
+    vectors = ("position", "velocity", "acceleration", "jerk")
+    offboard = {
+        "OffboardControlMode": message_type("O", {}, "timestamp", "position", "velocity"),
+        "TrajectorySetpoint": message_type("T", {}, "timestamp", *vectors, "yaw", "yawspeed"),
+        "VehicleLocalPosition": message_type("L", {}, "heading", "heading_good_for_control"),
+    }
     for package, types in (
         ("mavros_msgs", {"GimbalManagerSetPitchyaw": pitchyaw, "PositionTarget": target}),
-        ("px4_msgs", {"VehicleCommand": command}),
+        ("px4_msgs", {"VehicleCommand": command, **offboard}),
     ):
         module = ModuleType(f"{package}.msg")
         module.__dict__.update(types)
@@ -150,9 +169,49 @@ def test_px4_gimbal() -> None:
     assert (message.source_system, message.source_component) == (1, 191)
 
 
+@pytest.mark.usefixtures("drone_messages")
+def test_px4_vehicle(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    node = FakeNode()
+    output = Px4VehicleOutput(node, PARAMETERS)
+    setpoints = node.sent["fmu/in/trajectory_setpoint"]
+    hear = node.heard["fmu/out/vehicle_local_position"]
+
+    def sent(heading: float, good: bool = True) -> Any:
+        hear(SimpleNamespace(heading=heading, heading_good_for_control=good))
+        output.send(COMMAND, STAMP)
+        return setpoints[-1]
+
+    output.send(COMMAND, STAMP)
+    assert setpoints[-1].velocity == [0, 0, 0]  # no heading yet
+    assert "no good heading" in output.trouble
+    assert sent(0.0).velocity == pytest.approx([1.0, 0.0, -0.5])  # to the north and up
+    assert output.trouble == ""
+    assert sent(math.pi / 2).velocity == pytest.approx([0.0, 1.0, -0.5])  # to the east
+    assert setpoints[-1].yawspeed == -0.25  # to the left
+    assert all(map(math.isnan, setpoints[-1].position))
+    mode = node.sent["fmu/in/offboard_control_mode"][-1]
+    assert mode.velocity is True
+    assert not hasattr(mode, "position")
+    assert sent(0.0, good=False).velocity == [0, 0, 0]
+    assert sent(math.nan).velocity == [0, 0, 0]
+    assert sent(0.0).velocity[0] == 1.0
+    now[0] += 1.0
+    output.send(COMMAND, STAMP)
+    assert setpoints[-1].velocity == [0, 0, 0]
+    output.close()
+    assert node.made == []
+
+
 @pytest.mark.parametrize(
     ("gimbal", "vehicle", "package"),
-    [("mavros", "none", "mavros_msgs"), ("px4", "none", "px4_msgs"), ("rate", "mavros", "mavros_msgs")],
+    [
+        ("mavros", "none", "mavros_msgs"),
+        ("px4", "none", "px4_msgs"),
+        ("rate", "mavros", "mavros_msgs"),
+        ("rate", "px4", "px4_msgs"),
+    ],
 )
 def test_what_is_not_installed_is_named_and_nothing_stays_open(
     gimbal: str, vehicle: str, package: str, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import Any
 
 from siam_tracker_ros.nodes.mavlink_gimbal import MavlinkGimbalOutput
 from siam_tracker_ros.nodes.mavros_outputs import MavrosGimbalOutput, MavrosVehicleOutput
-from siam_tracker_ros.nodes.px4_outputs import Px4GimbalOutput
+from siam_tracker_ros.nodes.px4_outputs import Px4GimbalOutput, Px4VehicleOutput
 from siam_tracker_ros.nodes.servo_outputs import (
     JointStateOutput,
     JointTrajectoryOutput,
@@ -27,7 +27,11 @@ GIMBAL_OUTPUTS: dict[str, Maker] = {
     "mavros": MavrosGimbalOutput,
     "px4": Px4GimbalOutput,
 }
-VEHICLE_OUTPUTS: dict[str, Maker] = {"twist": VehicleTwistOutput, "mavros": MavrosVehicleOutput}
+VEHICLE_OUTPUTS: dict[str, Maker] = {
+    "twist": VehicleTwistOutput,
+    "mavros": MavrosVehicleOutput,
+    "px4": Px4VehicleOutput,
+}
 
 
 def open_outputs(node: Any, parameters: ServoParameters) -> list[ServoOutput]:

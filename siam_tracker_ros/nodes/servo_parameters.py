@@ -80,9 +80,10 @@ class ServoParameters:
     )
     vehicle_output: str = parameter(
         "none",
-        "Whether the vehicle follows too: none, twist (geometry_msgs/TwistStamped on cmd_vel) or mavros "
-        "(mavros_msgs/PositionTarget on setpoint_raw/local).",
-        choices=("none", "twist", "mavros"),
+        "Whether the vehicle follows too: none, twist (geometry_msgs/TwistStamped on cmd_vel), mavros "
+        "(mavros_msgs/PositionTarget on setpoint_raw/local) or px4 (px4_msgs/TrajectorySetpoint on "
+        "fmu/in/trajectory_setpoint).",
+        choices=("none", "twist", "mavros", "px4"),
         fixed_because=_OPENED,
     )
     mavlink_url: str = parameter(
