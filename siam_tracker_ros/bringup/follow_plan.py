@@ -12,10 +12,9 @@ from siam_tracker_ros.simulation.target_path import PATH_NAMES
 
 SIMULATION, OPERATOR, SERVO, OVERLAY = "gimbal_sim_node", "follow_once", "servo_node", "overlay_node"
 TRUTH_TOPICS = ("truth/tracks", "truth/bearing", "truth/direction")
-# How long an image waits for its tracks to be drawn, s: longer than any tracker takes.
-_PATIENCE_S = 2.0
-# How long simulated time stands for an answer, s: on a busy machine a search all over the image takes long.
-_ANSWER_S = 30.0
+# How long simulated time stands for the tracks of an image, and the overlay waits for them, s: on a busy
+# machine a search all over the image takes long.
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def plan_follow(arguments: FollowArguments) -> Plan:
         )
     }
     simulated |= {"start": "on_request", "pace": 0.0, "wait_for_tracks": not arguments.perfect}
-    simulated["answer_timeout"] = _ANSWER_S
+    simulated["answer_timeout"] = _PATIENCE_S
     # It starts beside the target, so that arming shows how it turns to it.
     simulated |= {"start_pan": -0.15}
     simulation = Process(

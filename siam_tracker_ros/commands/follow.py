@@ -109,10 +109,11 @@ def _write(out: Path, bag: Path, measures: FollowMeasures) -> None:
 
 def _report(measures: FollowMeasures) -> None:
     found = measures.as_json()
-    settled = "it did not settle" if found["settle_s"] is None else f"settled in {found['settle_s']:.2f} s"
+    settled = "never" if found["settle_s"] is None else f"in {found['settle_s']:.2f} s"
     print(
         f"bearing error in sight: RMS {found['rms_error_deg']:.2f}, 95 % within {found['p95_error_deg']:.2f} "
-        f"degrees in {found['followed_s']:.1f} s at up to {found['peak_target_rate_deg_s']:.1f} degrees/s; {settled}"
+        f"degrees\nfollowed for {found['followed_s']:.1f} s at up to {found['peak_target_rate_deg_s']:.1f} "
+        f"degrees/s; settled {settled}"
     )
     for one in found["occlusions"]:
         again = one["followed_again_s"]

@@ -141,6 +141,8 @@ def overlay_images(bag: Path) -> Generator[tuple[int, Image], None, None]:
     with bag_reader(bag) as reader:
         connections = topic_connections(reader, "overlay/compressed")
         before = -1
+        if not connections:  # rosbags takes no choice for all of them
+            return
         for connection, _, raw in reader.messages(connections):
             message: Any = reader.deserialize(raw, connection.msgtype)
             image = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
