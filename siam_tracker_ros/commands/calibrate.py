@@ -1,0 +1,128 @@
+"""`siam-tracker calibrate`: how far confidence and LOST can be believed, on labelled footage."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+HELP = "measure how far confidence and LOST can be believed, and fit them"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `calibrate`."""
+    parser.add_argument("weights", metavar="WEIGHTS", help="weights by name or path")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder of labelled sequences that were not trained on (NAME/img, NAME/groundtruth.txt)",
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these sequences alone")
+    parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--starts", type=int, default=4, help="boxes to start on in each (%(default)s)")
+    parser.add_argument("--length", type=int, default=90, help="frames tracked from each (%(default)s)")
+    parser.add_argument("--out", type=Path, metavar="PNG", help="draw the reliability curve there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Observe, print the tables and the fitted constants, draw."""
+    from tqdm import tqdm
+
+    from siam_tracker_ros.footage.sequence_folder import read_sequence, sequence_folders
+    from siam_tracker_ros.footage.whole_file import check_output_file, told_of
+    from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+    from siam_tracker_ros.training.calibration import (
+        PRESENT_FRAMES,
+        CalibrationError,
+        Observation,
+        calibration_error,
+        draw_calibration,
+        fit_confidence,
+        frames_to_lost,
+        lost_rates,
+        observe,
+        reliability,
+        with_confidence,
+    )
+
+    for path in (args.out, args.json):
+        if path is not None:
+            check_output_file(path)
+    tracker = SiamTracker.from_weights(args.weights, model=args.model, device=args.device)
+    tracking = tracker.entry.tracking
+    grace = frames_to_lost(tracking)
+    if args.starts < 1 or args.length < PRESENT_FRAMES + grace + 1:
+        raise CalibrationError(
+            f"--starts has to be 1 at least, --length {PRESENT_FRAMES + grace + 1}: {PRESENT_FRAMES} frames "
+            f"with the target and {grace} until LOST"
+        )
+    sequences = [read_sequence(folder) for folder in sequence_folders(args.data)]
+    if args.only:
+        unknown = set(args.only) - {sequence.name for sequence in sequences}
+        if unknown:
+            raise CalibrationError(f"{args.data} has no sequence called {', '.join(sorted(unknown))}")
+        sequences = [sequence for sequence in sequences if sequence.name in args.only]
+    seen = []
+    with tqdm(unit="frame", disable=None) as bar:
+        for sequence in sequences:
+            seen += observe(tracker, sequence, args.starts, args.length, bar.update)
+    print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", file=sys.stderr)
+    if not seen:
+        raise CalibrationError(f"{args.data}: no frame could be tracked")
+
+    def tell(what: str, observations: list[Observation]) -> float:
+        bins = reliability(observations)
+        error = calibration_error(bins)
+        print(f"\n{what}: expected calibration error {error:.3f}\nconfidence    frames  mean  on target")
+        for b in bins:
+            print(f"{b.low:.1f} to {b.high:.1f}  {b.frames:8d}  {b.mean:.2f}  {b.on_target:9.2f}")
+        return error
+
+    bins = reliability(seen)
+    error = tell(f"{len(sequences)} sequences, {len(seen)} frames, constants of {tracker.entry.name}", seen)
+    rates = lost_rates(seen, grace)
+    print(
+        f"\nCOASTING or LOST while on the target: {rates.false_alarm:.3f} of {rates.on_target_frames} frames"
+    )
+    print(
+        f"neither, though the target is gone for {grace} frames or more: {rates.miss:.3f} of "
+        f"{rates.gone_frames} frames (not LOST: {rates.miss_lost:.3f})"
+    )
+    print(f"noticed in {rates.noticed:.2f} of the runs, after {rates.delay:.0f} frames (median)")
+    fitted = None
+    try:
+        fitted = fit_confidence(seen)
+    except CalibrationError as problem:
+        print(f"\nno fit: {problem}")
+    else:
+        shown = ", ".join(f"{name}={getattr(fitted, name):.2f}" for name in _FITTED)
+        fitted_error = tell("the same frames, constants fitted to them", with_confidence(seen, fitted))
+        print(f"\nfitted constants: ConfidenceConfig({shown})")
+    if args.out is not None:
+        title = f"{tracker.entry.name}, {len(sequences)} sequences, {len(seen)} frames"
+        draw_calibration(seen, args.out, title)
+        print(args.out)
+    if args.json is not None:
+        content = {
+            "entry": tracker.entry.name,
+            "sequences": [sequence.name for sequence in sequences],
+            "frames": len(seen),
+            "reliability": [dataclasses.asdict(b) for b in bins],
+            "calibration_error": error,
+            "lost": dataclasses.asdict(rates),
+            "fitted": fitted and {name: getattr(fitted, name) for name in _FITTED},
+            "fitted_calibration_error": fitted and fitted_error,
+        }
+        with told_of(args.json):
+            args.json.parent.mkdir(parents=True, exist_ok=True)
+            args.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+_FITTED = ("bias", "score", "margin", "plausibility")
