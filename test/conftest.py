@@ -6,6 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,8 @@ def data_dir() -> Path:
     return _beside_the_repository("data", "SIAM_TRACKER_DATA")
 
 
-@pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A ROS domain that no other test has now, on this machine only, for this process and those it starts."""
+@contextmanager
+def _own_ros_domain() -> Iterator[int]:
     pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
     # Above 101 the ports may be those the system gives out.
     for step in range(100):
@@ -47,7 +47,21 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             lock.close()
     else:
         pytest.fail("every ROS domain from 1 to 100 is taken by another test")
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with lock:
+    with lock, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain
+
+
+@pytest.fixture
+def ros_domain() -> Iterator[int]:
+    """A ROS domain that no other test has now, on this machine only, for this process and those it starts."""
+    with _own_ros_domain() as domain:
+        yield domain
+
+
+@pytest.fixture(scope="module")
+def module_ros_domain() -> Iterator[int]:
+    """The same for all tests of a module together."""
+    with _own_ros_domain() as domain:
         yield domain

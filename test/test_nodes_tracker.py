@@ -51,16 +51,7 @@ DEFAULTS = TrackerParameters()
 
 
 @pytest.fixture(scope="module")
-def domain() -> Iterator[None]:
-    """A ROS domain of this test run's own, on this machine only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        yield
-
-
-@pytest.fixture(scope="module")
-def shared_graph(domain: None) -> Iterator[Graph]:
+def shared_graph(module_ros_domain: int) -> Iterator[Graph]:
     """One node process for all tests that leave it alive."""
     with tracker_process() as process:
         graph = Graph(process=process)
@@ -579,7 +570,7 @@ def test_request_that_waits_for_an_image_is_answered_on_deactivate(active: Graph
     assert (answer.success, answer.error_code) == (False, Refusal.INACTIVE)
 
 
-def test_shutdown_of_an_active_node_has_a_last_word(domain: None) -> None:
+def test_shutdown_of_an_active_node_has_a_last_word(module_ros_domain: int) -> None:
     with tracker_process("-r", "__ns:=/done") as process:
         graph = Graph("done")
         assert graph.change_state("configure")
@@ -600,7 +591,7 @@ def shared_memory(pid: int | str) -> set[Path]:
     return {Path(line.split()[-1]) for line in lines if "/dev/shm/fast" in line}
 
 
-def test_two_trackers_end_by_signals_with_a_last_word_and_leave_nothing(domain: None) -> None:
+def test_two_trackers_end_by_signals_with_a_last_word_and_leave_nothing(module_ros_domain: int) -> None:
     """SIGINT and SIGTERM while images come; each hears its own namespace only."""
     with tracker_process("-r", "__ns:=/left") as left, tracker_process("-r", "__ns:=/right") as right:
         graphs = {"left": Graph("left"), "right": Graph("right")}
@@ -635,7 +626,7 @@ def test_two_trackers_end_by_signals_with_a_last_word_and_leave_nothing(domain: 
     [(("-p", "buffer_seconds:=3"), "buffer_seconds"), (("--params-file", "no_such.yaml"), "no_such.yaml")],
 )
 def test_wrong_arguments_end_with_the_reason_on_the_last_line(
-    domain: None, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+    module_ros_domain: int, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
 ) -> None:
     with tracker_process(*arguments) as process:
         assert process.wait(DEADLINE_S) == 1
@@ -645,7 +636,7 @@ def test_wrong_arguments_end_with_the_reason_on_the_last_line(
     assert words in error.splitlines()[-1]
 
 
-def test_unconfigured_node_ends_by_signal(domain: None) -> None:
+def test_unconfigured_node_ends_by_signal(module_ros_domain: int) -> None:
     with tracker_process("-r", "__ns:=/lone") as process:
         graph = Graph("lone")
         assert graph.state() == "unconfigured"
