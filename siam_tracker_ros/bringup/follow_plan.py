@@ -87,7 +87,11 @@ def plan_follow(arguments: FollowArguments) -> Plan:
     overlay = ("overlay/compressed",) if arguments.overlay else ()
     plan = plan_tracker(arguments, (simulation,), (operator,), (*TRUTH_TOPICS, *overlay))
     # It waits for the first image, and the scene has to be drawn before.
-    servo: dict[str, Value] = {"actuator_lag": arguments.actuator_lag, "camera_info_timeout": 120.0}
+    servo: dict[str, Value] = {
+        "actuator_lag": arguments.actuator_lag,
+        "camera_info_timeout": 120.0,
+        "simulated_watchdog_timeout": 2 * _PATIENCE_S,
+    }
     plan = plan.with_parameters(SERVO, servo)
     plan = plan.with_parameters(OVERLAY, {"max_wait": _PATIENCE_S})
     return _with_perfect_tracker(plan) if arguments.perfect else plan

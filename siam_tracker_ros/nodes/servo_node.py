@@ -49,8 +49,6 @@ from siam_tracker_ros.nodes.watchdog import Watchdog
 
 # How often zero is sent before the node falls silent, a control period apart.
 _LAST_ZEROS = 5
-# A simulation may run slower than the wall clock, or be paused.
-_SIMULATED_STANDSTILL_S = 60.0
 _ZERO = ServoCommand(
     ServoState.DISARMED,
     "not active",
@@ -164,7 +162,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         self._last_step = time.monotonic()
         self._stood_still = False
         self._subscribe()
-        standstill_s = _SIMULATED_STANDSTILL_S if simulated else settings.watchdog_timeout
+        standstill_s = settings.simulated_watchdog_timeout if simulated else settings.watchdog_timeout
         self._watchdog = Watchdog(standstill_s, period_s, self._on_standstill)
         self._watchdog.start()
         self._loop = self.create_timer(period_s, self._step, clock=None if simulated else self._steady)

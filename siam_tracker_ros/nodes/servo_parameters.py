@@ -145,6 +145,12 @@ class ServoParameters:
         range=(0.01, 2.0),
         fixed_because=_TIMED,
     )
+    simulated_watchdog_timeout: float = parameter(
+        2.0,
+        "The same under use_sim_time, s of the wall clock: a simulation may run slowly, or be paused.",
+        range=(0.01, 600.0),
+        fixed_because=_TIMED,
+    )
     manual_timeout: float = parameter(
         0.3, "How long a rate given by hand holds, s; after it the servo takes over.", range=(0.02, 5.0)
     )
