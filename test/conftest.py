@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,18 +34,9 @@ def data_dir() -> Path:
 @contextmanager
 def _own_ros_domain() -> Iterator[int]:
     pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
-    # Above 101 the ports may be those the system gives out.
-    for step in range(100):
-        domain = 1 + (os.getpid() + step) % 100
-        lock = (Path(tempfile.gettempdir()) / f"siam_tracker_test_domain_{domain}.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            lock.close()
-    else:
-        pytest.fail("every ROS domain from 1 to 100 is taken by another test")
-    with lock, pytest.MonkeyPatch.context() as patch:
+    from siam_tracker_ros.bringup.own_domain import free_domain
+
+    with free_domain() as domain, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         yield domain

@@ -29,6 +29,7 @@ from siam_tracker_ros.bringup.arguments import (
     from_options,
     from_text,
 )
+from siam_tracker_ros.bringup.own_domain import free_domain, own_domain
 from siam_tracker_ros.bringup.process import (
     BringUpError,
     Plan,
@@ -286,6 +287,27 @@ def test_example_parameter_file_names_parameters_that_exist() -> None:
     assert len(sections) == len(structs)
     for pattern, section in sections.items():
         checked(structs[pattern.removeprefix("/**/")], section["ros__parameters"])
+
+
+# Domains
+
+
+def test_no_two_get_the_same_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    with own_domain() as mine, free_domain() as other:
+        assert mine != other
+        assert os.environ["ROS_DOMAIN_ID"] == str(mine)
+        assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert "ROS_DOMAIN_ID" not in os.environ
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE" not in os.environ
+
+
+def test_a_domain_that_the_user_has_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", "42")
+    with own_domain() as mine:
+        assert mine == 42
+        assert os.environ["ROS_DOMAIN_ID"] == "42"
 
 
 # RViz

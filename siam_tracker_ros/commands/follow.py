@@ -70,6 +70,7 @@ def _run_graph(args: argparse.Namespace, bag: Path) -> int:
     """Carry out the plan; the exit status."""
     from siam_tracker_ros.bringup.arguments import from_options
     from siam_tracker_ros.bringup.follow_plan import FollowArguments, plan_follow
+    from siam_tracker_ros.bringup.own_domain import own_domain
     from siam_tracker_ros.bringup.run import RunningGraph, RunOver
 
     if not (args.record and args.servo and args.autostart):
@@ -83,7 +84,10 @@ def _run_graph(args: argparse.Namespace, bag: Path) -> int:
     arguments = from_options(FollowArguments, args)
     within_s = _START_S + _SLOWEST * (arguments.settle + arguments.seconds)
     try:
-        with RunningGraph(plan_follow(arguments), lambda line: print(line, flush=True)) as graph:
+        with (
+            own_domain(),
+            RunningGraph(plan_follow(arguments), lambda line: print(line, flush=True)) as graph,
+        ):
             graph.activate()
             graph.wait(within_s)
     except RunOver as over:
