@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from siam_tracker_ros.nodes.gimbal_sim_parameters import GimbalSimParameters
 from siam_tracker_ros.nodes.overlay_parameters import OverlayParameters
 from siam_tracker_ros.nodes.select_target_parameters import SelectTargetParameters
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters
@@ -12,6 +13,7 @@ STRUCTS = {
     "tracker": TrackerParameters,
     "overlay": OverlayParameters,
     "servo": ServoParameters,
+    "gimbal_sim": GimbalSimParameters,
     "video_source": VideoSourceParameters,
     "select_target": SelectTargetParameters,
 }

@@ -36,9 +36,7 @@ from siam_tracker_ros.nodes.camera_of_info import camera_of
 from siam_tracker_ros.nodes.gimbal_sim_parameters import GimbalSimParameters, simulator_of
 from siam_tracker_ros.nodes.image_conversion import image_to_bgr
 from siam_tracker_ros.nodes.mask_decoding import mask_crop
-from siam_tracker_ros.nodes.parameter_struct import parameter_file
 
-ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 120.0
 SMALL = {"image_width": 320, "image_height": 240, "focal_length": 300.0, "start": "on_request", "noise": 0.0}
 BASE = "gimbal_base"
@@ -142,10 +140,6 @@ def simulation(tmp_path: Path, **parameters: Any) -> Iterator[Pilot]:
             pilot.close()
     finally:
         assert end(process) == 0
-
-
-def test_the_parameter_file_has_what_the_code_declares() -> None:
-    assert (ROOT / "config/gimbal_sim.yaml").read_text() == parameter_file(GimbalSimParameters)
 
 
 def test_what_it_publishes_agrees_and_the_signs_are_rep_103s(ros_domain: int, tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def plot_follow(measures: FollowMeasures, path: Path, title: str) -> None:
         math.degrees(p95), color="tab:orange", ls="--", lw=1, label=f"95 % {math.degrees(p95):.2f}°"
     )
     error.set_ylabel("bearing error, °")
-    error.set_ylim(0, None)
+    # Room for the legend.
+    error.set_ylim(0, 1.35 * math.degrees(max(measures.record.error.max(), 1e-3)))
     for axes, name, index in ((azimuth, "azimuth (left)", 0), (elevation, "elevation (up)", 1)):
         for label, series, style in (
             ("target", [one.target_rates for one in samples], {"color": "0.55", "lw": 2.5}),
