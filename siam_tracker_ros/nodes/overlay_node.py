@@ -29,9 +29,8 @@ from siam_tracker_ros.nodes.trails import Trails
 from siam_tracker_ros.tracking.result import TrackResult
 
 # How often it is looked who listens and which image has waited long enough, s.
-_LOOK_S = 0.02
-# How long no image may come before the log says so, and between two lines about the same, s.
-_SILENT_S = 5.0
+_LOOK_S = 0.05
+# Least time between two lines in the log about the same, and without an image before the first, s.
 _QUIET_S = 10.0
 
 
@@ -54,7 +53,7 @@ class OverlayNode(Node):  # type: ignore[misc]
         self._joined = JoinedImages(self._filters, self._show, settings.max_wait, settings.max_images)
         self._trails = Trails(settings.trail_seconds)
         self._images: Any = None
-        self._heard_s = 0.0
+        self._quiet_since_s = 0.0
         self._overlay = self.create_publisher(Image, "overlay", 1)
         self._jpeg = self.create_publisher(CompressedImage, "overlay/compressed", 1)
         tracks = self._filters.Subscriber(self, TrackArray, "tracks", qos_profile=10)
@@ -84,14 +83,13 @@ class OverlayNode(Node):  # type: ignore[misc]
             topic = image_topic(self, self._settings)
             self._images = self._filters.Subscriber(self, topic.type, topic.name, qos_profile=topic.qos)
             self._images.registerCallback(self._on_image)
-            self._heard_s = now
+            self._quiet_since_s = now
         elif not watched:
             self._stop_reading()
         self._joined.let_go(now)
-        if self._images is not None and now - self._heard_s > _SILENT_S:
-            self.get_logger().warning(
-                silence(self, image_topic(self, self._settings), _SILENT_S), throttle_duration_sec=_QUIET_S
-            )
+        if self._images is not None and now - self._quiet_since_s > _QUIET_S:
+            self._quiet_since_s = now
+            self.get_logger().warning(silence(self, image_topic(self, self._settings), _QUIET_S))
 
     def _stop_reading(self) -> None:
         if self._images is not None:
@@ -100,8 +98,8 @@ class OverlayNode(Node):  # type: ignore[misc]
             self._joined.forget()
 
     def _on_image(self, message: Any) -> None:
-        self._heard_s = time.monotonic()
-        self._joined.add_image(message, self._heard_s)
+        self._quiet_since_s = time.monotonic()
+        self._joined.add_image(message, self._quiet_since_s)
 
     def _on_tracks(self, message: TrackArray) -> None:
         self._trails.add(message)
