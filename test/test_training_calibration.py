@@ -18,6 +18,7 @@ from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.confidence import Evidence, confidence
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 from siam_tracker_ros.tracking.state import TrackState
+from siam_tracker_ros.training import calibration
 from siam_tracker_ros.training.calibration import (
     PRESENT_FRAMES,
     CalibrationError,
@@ -141,23 +142,25 @@ def test_runs_are_made_with_and_without_the_target(tmp_path):
     assert np.mean([o.confidence for o in on]) > np.mean([o.confidence for o in seen if o.gone_for > 0])
 
 
-def test_the_command_prints_draws_and_writes(tmp_path, capsys):
+def test_the_command_prints_draws_and_writes(tmp_path, capsys, monkeypatch):
+    # As it is, a run has to be so long that most of it is a search in the whole frame.
+    monkeypatch.setattr(calibration, "frames_to_lost", lambda config: 3)
     for number in range(2):
-        draw_sequence(tmp_path / "data" / f"s{number}", number, frames=48)
+        draw_sequence(tmp_path / "data" / f"s{number}", number, frames=12)
     out, numbers = tmp_path / "curve.png", tmp_path / "numbers.json"
     command = ["calibrate", WEIGHTS, "--data", str(tmp_path / "data"), "--device", "cpu", "--only", "s1"]
-    assert main([*command, "--starts", "1", "--length", "45", "--out", str(out), "--json", str(numbers)]) == 0
+    assert main([*command, "--starts", "1", "--length", "12", "--out", str(out), "--json", str(numbers)]) == 0
     told = capsys.readouterr().out
     assert "expected calibration error" in told
     assert "fitted constants: ConfidenceConfig(bias=" in told
     content = json.loads(numbers.read_text())
     assert content["sequences"] == ["s1"]
-    assert content["frames"] == 88
+    assert content["frames"] == 22
     assert content["lost"]["gone_frames"] > 0
     image = cv2.imread(str(out))
     assert image.shape[1] > 600
     assert image.std() > 5
-    assert main([*command, "--length", "20"]) == 1
-    assert "--length 4" in capsys.readouterr().err
+    assert main([*command, "--length", "9"]) == 1
+    assert "--length 10" in capsys.readouterr().err
     assert main([*command[:-1], "s9"]) == 1
     assert "no sequence called s9" in capsys.readouterr().err

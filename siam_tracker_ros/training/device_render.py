@@ -1,8 +1,8 @@
 """Crops made on the device that trains: what `picture.render` does with OpenCV, a batch at a time in torch.
 
-Workers then only cut source pixels and warp masks: 2.1 ms of a core a sample in place of 3.9 (measured on
-the shipped weights' training data, one Xeon core), for 1.5 MB a sample in place of 0.25 to move. Results agree
-with OpenCV's to about a grey level; its fixed-point interpolation is coarser.
+Workers then only cut source pixels and warp masks: 2.1 ms of a core a sample in place of 3.9 (measured on the
+data of the shipped weights, a Xeon core), for 1.5 MB a sample in place of 0.25 to move. Results agree with
+OpenCV's to about a grey level; its fixed-point interpolation is coarser.
 """
 
 from __future__ import annotations
