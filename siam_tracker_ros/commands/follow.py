@@ -18,6 +18,7 @@ HELP = "follow a target with a simulated gimbal through the ROS 2 nodes, and mea
 # Start-up, and how much slower than real time a run may be.
 _START_S, _SLOWEST = 400.0, 40.0
 _VIDEO_RATE = 30.0
+_BAG_FILES = (".yaml", ".mcap", ".db3", ".zstd")
 
 
 class FollowCommandError(SiamTrackerError):
@@ -76,7 +77,8 @@ def _run_graph(args: argparse.Namespace, bag: Path) -> int:
     if not (args.record and args.servo and args.autostart):
         raise FollowCommandError("a run is measured from its recording, and needs the servo and autostart")
     if bag.exists():
-        if not (bag / "metadata.yaml").is_file():
+        # A recording that was cut off has no metadata.yaml.
+        if not bag.is_dir() or any(file.suffix not in _BAG_FILES for file in bag.iterdir()):
             raise FollowCommandError(f"{bag} is in the way, and it is no bag: move it, or take another --out")
         shutil.rmtree(bag)
     bag.parent.mkdir(parents=True, exist_ok=True)
