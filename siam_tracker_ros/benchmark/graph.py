@@ -59,6 +59,11 @@ class GraphFigures:
         """Images whose tracks came."""
         return len(self.times_ms.get("latency", ()))
 
+    @property
+    def lost(self) -> int:
+        """Images that did not reach the node, or are on their way."""
+        return max(0, self.published - self.tracked - self.dropped)
+
     def percentiles(self) -> dict[str, tuple[float, float]]:
         """p50 and p95 of each time, ms."""
         return {

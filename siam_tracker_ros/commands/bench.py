@@ -164,7 +164,7 @@ def _run_on_graph(args: argparse.Namespace) -> int:
     machine = _describe_machine(args)
     print(f"{machine['processor']}, {machine['device']}, {machine['precision']}")
     print(f"{figures.published} images of {machine['size']} in {figures.seconds:.0f} s, ", end="")
-    print(f"{figures.tracked} tracked in, {figures.dropped} passed over\n")
+    print(f"{figures.tracked} tracked in, {figures.dropped} passed over, {figures.lost} lost\n")
     times = figures.percentiles()
     rows = [[name, f"{p50:.2f} ms", f"{p95:.2f} ms"] for name, (p50, p95) in times.items()]
     print(markdown_table(["time", "p50", "p95"], rows))
@@ -173,7 +173,7 @@ def _run_on_graph(args: argparse.Namespace) -> int:
     print(f"\nmemory of the node: {memory[0]:.1f} MiB at the start, {memory[-1]:.1f} MiB at the end", end="")
     print(f" ({slope:+.2f} MiB a minute)")
     report = {
-        "images": {"published": figures.published, "tracked": figures.tracked, "dropped": figures.dropped},
+        "images": {name: getattr(figures, name) for name in ("published", "tracked", "dropped", "lost")},
         "seconds": figures.seconds,
         "ms": {name: {"p50": p50, "p95": p95} for name, (p50, p95) in times.items()},
         "memory_mib": {"start": memory[0], "end": memory[-1], "slope_per_minute": slope},
