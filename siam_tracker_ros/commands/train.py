@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             f"`siam-tracker train {args.config} --prepare-only` first, without torchrun"
         )
     if prepares:
-        summary = prepare_store(config.data)
+        summary = prepare_store(config.data, remake=args.prepare)
         print(
             f"{config.data.store}: {summary.frames} frames, {summary.targets} targets ({summary.masks} with "
             f"masks) of {summary.tracks} tracks; {len(summary.skipped)} items skipped"

@@ -172,7 +172,7 @@ def draw_figure(biases: list[Bias], path: Path) -> None:
         shown = place.imshow(bias.heat, vmin=0, vmax=top, extent=(-half, half, half, -half))
         square = Rectangle((-SPREAD, -SPREAD), 2 * SPREAD, 2 * SPREAD, fill=False, ls="--", ec="white")
         place.add_patch(square)
-        place.set_title(f"trained with a shift of ±{bias.shift} px")
+        place.set_title(f"trained with a shift of ±{bias.shift} px", fontsize=10)
         place.set_xlabel("from the search region's centre, px")
     figure.colorbar(shown, ax=axes, label="mean response")
     figure.suptitle(f"Targets lie evenly within the dashed square (±{SPREAD:.0f} px)", fontsize=10)

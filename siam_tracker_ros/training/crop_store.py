@@ -151,12 +151,13 @@ def build_crop_store(
     geometry: CropGeometry = PYSOT_CROP,
     threads: int = 1,
     items_per_commit: int = 256,
+    remake: bool = False,
 ) -> StoreSummary:
     """Cut the targets of `items` into a store in `folder`, or go on with one that was interrupted.
 
-    A store of another `fingerprint` is made anew. `items` have to come in the same order each time. What
-    cannot be read is counted and named in the summary and in `skipped.json`, never fatal. Raises StoreError
-    where nothing could be stored, or another process is writing there.
+    A store of another `fingerprint` is made anew, with `remake` a finished one too. `items` have to come in
+    the same order each time. What cannot be read is counted and named in the summary and in `skipped.json`,
+    never fatal. Raises StoreError where nothing could be stored, or another process is writing there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _close_reader(folder)
@@ -166,7 +167,8 @@ def build_crop_store(
         raise StoreError(f"cannot write the crop store in {folder}: {error}") from error
     with environment:
         with environment.begin(write=True) as transaction:
-            if transaction.get(_FINGERPRINT) != fingerprint.encode():
+            is_other = transaction.get(_FINGERPRINT) != fingerprint.encode()
+            if is_other or (remake and transaction.get(_COMPLETE) is not None):
                 transaction.drop(environment.open_db(txn=transaction), delete=False)
                 transaction.put(_FINGERPRINT, fingerprint.encode())
             progress: dict[str, int] = json.loads(transaction.get(_PROGRESS, b"{}"))

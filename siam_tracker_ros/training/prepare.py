@@ -109,15 +109,17 @@ def open_store(config: DataConfig) -> FrameStore | CropStore:
     return store
 
 
-def prepare_store(config: DataConfig) -> StoreSummary:
+def prepare_store(config: DataConfig, remake: bool = False) -> StoreSummary:
     """Decode every source of `config` into its store; a crop store goes on where it was interrupted.
 
-    Raises as the readers do for a dataset that is not there, and StoreError where nothing could be stored.
+    A finished crop store of the same settings is left as it is, or made anew with `remake`. Raises as the readers do for a dataset that is not there, and StoreError where nothing could be stored.
     """
     items, folder = read_sources(config.sources), Path(config.store)
     made_of = fingerprint(config)
     if config.format == "crops":
-        return build_crop_store(items, folder, config.min_target_side, made_of, threads=config.threads)
+        return build_crop_store(
+            items, folder, config.min_target_side, made_of, threads=config.threads, remake=remake
+        )
     return build_frame_store(
         items, folder, config.max_side, config.min_target_side, made_of, threads=config.threads
     )
