@@ -54,14 +54,16 @@ class RegionConfig:
     """Region refinement (SiamAttn, Yu et al., CVPR 2020, section 3.3).
 
     `stages` are the backbone's layers that the mask's features take in beside the levels, the last of them
-    giving their size. Regions are pooled to `box_pool` and `mask_pool` bins a side; the mask has four times
-    as many px. `offset_hidden` and `box_hidden` are the widths of the fully connected layers.
+    giving their size. Regions are pooled to `box_pool` and `mask_pool` bins a side; the mask has
+    `mask_growth` times as many px. `offset_hidden` and `box_hidden` are the widths of the fully connected
+    layers.
     """
 
     stages: tuple[int, ...] = (0, 1)
     hidden: int = 256
     box_pool: int = 4
     mask_pool: int = 16
+    mask_growth: int = 4
     box_hidden: int = 512
     offset_hidden: int = 1024
 

@@ -19,7 +19,6 @@ from siam_tracker_ros.models.rpn import DepthwiseXCorr, Kernels
 # Deltas are predicted in these units: shifts as parts of the region's size, logarithms of changes of size.
 BOX_STDS = (0.1, 0.1, 0.2, 0.2)
 _MASK_CONVOLUTIONS = 4
-_MASK_GROWTH = 4
 
 
 class ConvBlock(nn.Module):
@@ -99,11 +98,11 @@ class RegionMaskHead(nn.Module):
         hidden = config.hidden
         self.roi_pool_m = DeformRoIPool(hidden, config.mask_pool, config.offset_hidden)
         self.convs = nn.ModuleList(ConvBlock(hidden, hidden, 3) for _ in range(_MASK_CONVOLUTIONS))
-        self.upsample = nn.ConvTranspose2d(hidden, hidden, _MASK_GROWTH, _MASK_GROWTH)
+        self.upsample = nn.ConvTranspose2d(hidden, hidden, config.mask_growth, config.mask_growth)
         self.conv_logits = nn.Conv2d(hidden, 1, 1)
 
     def forward(self, fused: Tensor, regions: Tensor, scale: float) -> Tensor:
-        """Fused features and regions [M, 5] -> logits [M, side, side], four times the pool's side."""
+        """Fused features and regions [M, 5] -> logits [M, side, side], the pool's side grown."""
         x = self.roi_pool_m(fused, regions, scale)
         for conv in self.convs:
             x = conv(x)

@@ -136,15 +136,16 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the parts (SiamRPN++: 1 and 1.2; SiamMask: 32).
+    """Weights of the parts (SiamRPN++: 1 and 1.2; SiamMask: 32; SiamAttn: 1, 0.2, refined box 0.2, mask 0.1).
 
     `hard_negatives` more negative anchors a pair are those the network is most wrong about. `masks_per_batch`
-    bounds the masks refined in a step.
+    bounds the masks refined, or regions with a mask, in a step.
     """
 
     cls_weight: float = 1.0
     loc_weight: float = 1.2
     mask_weight: float = 32.0
+    refined_box_weight: float = 0.2
     hard_negatives: int = 0
     masks_per_batch: int = 8
 

@@ -1,10 +1,12 @@
-"""The losses: RPN classification and regression (SiamRPN++), mask (SiamMask, equation 3)."""
+"""The losses: RPN classification and regression (SiamRPN++), mask (SiamMask), regions (SiamAttn)."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from siam_tracker_ros.models.region import BOX_STDS
 
 
 def split_cls(cls: Tensor) -> Tensor:
@@ -58,6 +60,17 @@ def regression_loss(loc: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     return per_sample.sum() / (counts > 0).sum().clamp(min=1)
 
 
+def refined_box_loss(deltas: Tensor, wanted: Tensor) -> Tensor:
+    """Smooth L1 of the deltas of regions [M, 4] in units of BOX_STDS, summed, averaged over the regions."""
+    units = deltas.new_tensor(BOX_STDS)
+    return F.smooth_l1_loss(deltas.float() / units, wanted / units, reduction="none").sum(dim=1).mean()
+
+
+def region_mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Binary cross-entropy of region masks [M, H, W] against 0 and 1, averaged over px."""
+    return F.binary_cross_entropy_with_logits(logits.float(), wanted.float())
+
+
 def mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Soft-margin loss of mask logits [M, H, W] against masks of 0 and 1, averaged over px."""
+    """Soft-margin loss of mask logits [M, H, W] against masks of 0 and 1, mean over px (equation 3)."""
     return F.soft_margin_loss(logits.float(), wanted.float() * 2 - 1)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FIELDS = (
-    "step", "minutes", "rate", "pairs_per_s", "total", "cls", "loc", "mask", "grad_norm",
+    "step", "minutes", "rate", "pairs_per_s", "total", "cls", "loc", "mask", "box", "grad_norm",
     "val_iou", "val_success50", "val_mask_iou",
 )  # fmt: skip
 # In TensorBoard, one group of curves for each.
-_GROUPS = {"total": "loss", "cls": "loss", "loc": "loss", "mask": "loss"} | {
+_GROUPS = {"total": "loss", "cls": "loss", "loc": "loss", "mask": "loss", "box": "loss"} | {
     name: "validation" for name in FIELDS if name.startswith("val_")
 }
 

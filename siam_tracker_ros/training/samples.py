@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from siam_tracker_ros.models.config import TrackingConfig
+from siam_tracker_ros.models.zoo import get_entry
 from siam_tracker_ros.tracking.anchors import anchor_grid
 from siam_tracker_ros.training.anchor_targets import AnchorTargets, anchor_targets
 from siam_tracker_ros.training.config import TrainConfig
@@ -23,6 +24,7 @@ from siam_tracker_ros.training.device_render import pack, render_batch
 from siam_tracker_ros.training.pairs import Pair, Split, draw_pair
 from siam_tracker_ros.training.photometric import Colour, draw_colour
 from siam_tracker_ros.training.picture import Layer, Photometric, Picture, render
+from siam_tracker_ros.training.region_targets import region_targets
 from siam_tracker_ros.training.response_targets import response_targets
 from siam_tracker_ros.training.target_store import TargetStore
 from siam_tracker_ros.training.warp import Placement, crop_affine, placed_box, tracker_scale, warp_mask
@@ -58,7 +60,8 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
     exemplar [3, 127, 127] and search [3, S, S], uint8 BGR; labels and may_be_negative [K, R, R], loc
     [4, K, R, R] as in AnchorTargets; box [4] (cx, cy, w, h from the search region's centre); mask_cell [2]
     (row, column; -1 where there is no mask to learn) and mask [127, 127] uint8 0/1 under that cell; pair [3]
-    (exemplar's target, search region's target, 1 for a negative pair).
+    (exemplar's target, search region's target, 1 for a negative pair). With region refinement also what
+    `region_targets` gives.
     """
 
     def __init__(
@@ -201,6 +204,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         changes = [self._photometric(shared, grey, factor, rng) for _ in range(2)]
         targets = self._targets(crop.box, pair.is_negative, rng)
         cell, mask = self._mask_target(crop, targets.labels, rng)
+        region = get_entry(self.config.model).model.region
         tensors = {
             "labels": torch.from_numpy(targets.labels),
             "may_be_negative": torch.from_numpy(targets.may_be_negative),
@@ -210,6 +214,8 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
             "mask": torch.from_numpy(mask),
             "pair": torch.tensor([pair.exemplar, pair.search, int(pair.is_negative)]),
         }
+        if region is not None:
+            tensors |= region_targets(crop.box, crop.mask, self.tracking.instance_size, region, rng)
         return PairPlan(
             Picture(self.tracking.exemplar_size, (exemplar,), changes[0]),
             Picture(self.tracking.instance_size, crop.layers, changes[1]),
@@ -220,7 +226,7 @@ class PairSamples(Dataset[dict[str, torch.Tensor]]):
         self, box: NDArray[np.float32], is_negative_pair: bool, rng: np.random.Generator
     ) -> AnchorTargets:
         sampling = self.config.anchors
-        if self.tracking.pyramid is not None:
+        if self.tracking.pyramid is not None or self.tracking.box_source == "mask":
             return response_targets(
                 self.anchors, self.score_size, box, is_negative_pair, sampling.response_radius
             )

@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siam_tracker_ros.models.backbones import refine_layers
 from siam_tracker_ros.models.inference import fuse_batch_norm
 from siam_tracker_ros.models.mask import Cells
+from siam_tracker_ros.models.rpn import Kernels
 from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template
 from siam_tracker_ros.training.config import LossConfig
 from siam_tracker_ros.training.losses import (
     classification_loss,
     mask_loss,
+    refined_box_loss,
+    region_mask_loss,
     regression_loss,
     with_hard_negatives,
 )
+from siam_tracker_ros.training.region_targets import NO_MASK
 
 Backbone = Callable[[Tensor], dict[int, Tensor]]
 Batch = dict[str, Tensor]
 
 # The gradient of one window is as large as all it is cut from, so masks are refined a few samples at a time.
 _MASKS_AT_ONCE = 4
+_MASK_SIDE = 127
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Parts of the loss, unweighted, and their weighted sum."""
+    """Parts of the loss, unweighted, and their weighted sum; `box` is that of the refined box."""
 
     total: Tensor
     cls: Tensor
     loc: Tensor
     mask: Tensor
+    box: Tensor
 
     def items(self) -> dict[str, float]:
         """The values by name."""
-        return {name: float(getattr(self, name).detach()) for name in ("total", "cls", "loc", "mask")}
+        return {field.name: float(getattr(self, field.name).detach()) for field in fields(self)}
 
 
 class FrozenBackbone(nn.Module):
@@ -86,13 +93,18 @@ def refine_batch(
         where = Cells(range(len(part)), [row for row, _ in part], [col for _, col in part])
         kernels = Template(template.rpn, template.mask[start:stop])
         logits.append(network.refine_masks(kernels, _samples(search, start, stop), where))
-    return torch.cat(logits)
+    masks = torch.cat(logits)
+    if masks.shape[-1] == _MASK_SIDE:
+        return masks
+    # Coarse masks are compared at the size of the refined ones, as SiamMask does.
+    size = (_MASK_SIDE, _MASK_SIDE)
+    return F.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=True).squeeze(1)
 
 
 def _select(template: Template, search: SearchFeatures, index: Tensor) -> tuple[Template, SearchFeatures]:
     mask = None if template.mask is None else template.mask[index]
     chosen = SearchFeatures([x[index] for x in search.levels], [x[index] for x in search.refine])
-    return Template(template.rpn, mask), chosen
+    return Template(template.rpn, mask, tuple(kernel[index] for kernel in template.region)), chosen
 
 
 @dataclass(frozen=True)
@@ -110,19 +122,17 @@ class Outputs:
         return refine_batch(network, template, search, cells)
 
 
-Respond = Callable[
-    [SiameseNetwork, dict[int, Tensor], dict[int, Tensor]], tuple[Tensor, Tensor, Tensor | None, list[Tensor]]
-]
+Responded = tuple[Tensor, Tensor, Tensor | None, Kernels, list[Tensor]]
+Respond = Callable[[SiameseNetwork, dict[int, Tensor], dict[int, Tensor]], Responded]
 
 
-def respond(
-    network: SiameseNetwork, exemplar: dict[int, Tensor], search: dict[int, Tensor]
-) -> tuple[Tensor, Tensor, Tensor | None, list[Tensor]]:
-    """All between backbone and losses: layers of both sides -> cls, loc, mask kernel, search levels."""
-    template = network.template_from(network.features_from(exemplar).levels)
-    features = network.features_from(search)
+def respond(network: SiameseNetwork, exemplar: dict[int, Tensor], search: dict[int, Tensor]) -> Responded:
+    """All between backbone and losses: layers of both sides -> cls, loc, mask and region kernels, levels."""
+    template, features = network.attend(
+        network.template_from(network.features_from(exemplar).levels), network.features_from(search)
+    )
     cls, loc = network.respond(template, features)
-    return cls, loc, template.mask, features.levels
+    return cls, loc, template.mask, template.region, features.levels
 
 
 def run_network(
@@ -130,9 +140,32 @@ def run_network(
 ) -> Outputs:
     """Outputs of a batch. `backbone` stands in for the network's own; `respond` may be compiled."""
     layers = backbone(network_input(batch["search"]))
-    cls, loc, kernel, levels = respond(network, backbone(network_input(batch["exemplar"])), layers)
+    cls, loc, kernel, region, levels = respond(network, backbone(network_input(batch["exemplar"])), layers)
     refine = [layers[index] for index in refine_layers(network.config)]
-    return Outputs(cls, loc, Template((), kernel), SearchFeatures(levels, refine))
+    return Outputs(cls, loc, Template((), kernel, region), SearchFeatures(levels, refine))
+
+
+def region_losses(
+    network: SiameseNetwork, outputs: Outputs, batch: Batch, masks_per_batch: int
+) -> tuple[Tensor, Tensor]:
+    """Losses of refined boxes and of region masks, over the proposals of a batch's positive pairs."""
+    zero = outputs.cls.sum() * 0.0
+    count = batch["regions"].shape[1]
+    # [N, R, 5], the sample's number first.
+    sample = torch.arange(len(batch["regions"]), device=zero.device).repeat_interleave(count)
+    regions = torch.cat((sample[:, None].float(), batch["regions"].flatten(0, 1)), dim=1)
+    positive = torch.nonzero(batch["pair"][sample, 2] == 0).flatten()
+    if not len(positive):
+        return zero, zero
+    size = batch["search"].shape[-1]
+    deltas = network.region_deltas(outputs.template, outputs.search, regions[positive], size)
+    box = refined_box_loss(deltas, batch["region_deltas"].flatten(0, 1)[positive])
+    wanted = batch["region_masks"].flatten(0, 1)
+    known = positive[wanted[positive, 0, 0] != NO_MASK][:masks_per_batch]
+    if not len(known):
+        return box, zero
+    logits = network.region_masks(outputs.search, regions[known], size)
+    return box, region_mask_loss(logits, wanted[known])
 
 
 def batch_losses(
@@ -149,10 +182,12 @@ def batch_losses(
     )
     cls = classification_loss(outputs.cls, labels)
     loc = regression_loss(outputs.loc, batch["loc"], labels)
-    mask = cls.new_zeros(())
+    mask = box = cls.new_zeros(())
     index = torch.nonzero(batch["mask_cell"][:, 0] >= 0).flatten()[: config.masks_per_batch]
     if network.config.mask is not None and len(index):
         logits = outputs.masks(network, index, batch["mask_cell"][index])
         mask = mask_loss(logits, batch["mask"][index])
+    if network.config.region is not None:
+        box, mask = region_losses(network, outputs, batch, config.masks_per_batch)
     total = config.cls_weight * cls + config.loc_weight * loc + config.mask_weight * mask
-    return Losses(total, cls, loc, mask)
+    return Losses(total + config.refined_box_weight * box, cls, loc, mask, box)
