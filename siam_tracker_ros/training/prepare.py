@@ -112,7 +112,8 @@ def open_store(config: DataConfig) -> FrameStore | CropStore:
 def prepare_store(config: DataConfig, remake: bool = False) -> StoreSummary:
     """Decode every source of `config` into its store; a crop store goes on where it was interrupted.
 
-    A finished crop store of the same settings is left as it is, or made anew with `remake`. Raises as the readers do for a dataset that is not there, and StoreError where nothing could be stored.
+    A finished crop store of the same settings is left as it is, or made anew with `remake`. Raises as the
+    readers do for a dataset that is not there, and StoreError where nothing could be stored.
     """
     items, folder = read_sources(config.sources), Path(config.store)
     made_of = fingerprint(config)
