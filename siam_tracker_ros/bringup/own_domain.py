@@ -17,7 +17,7 @@ _DOMAINS = range(1, 101)
 
 @contextmanager
 def free_domain() -> Generator[int, None, None]:
-    """A domain that nobody else has got from here now, on this machine. Raises BringUpError if none is left."""
+    """A domain that nobody else on this machine has got from here. Raises BringUpError if none is left."""
     for step in range(len(_DOMAINS)):
         domain = _DOMAINS[(os.getpid() + step) % len(_DOMAINS)]
         lock = (Path(tempfile.gettempdir()) / f"siam_tracker_domain_{domain}_{os.getuid()}.lock").open("w")

@@ -98,8 +98,9 @@ class Supervisor:
         """Those that have ended by themselves since the last call; they are forgotten."""
         gone = [child for child in self.children if child.process.poll() is not None]
         for child in gone:
-            self._finish_output(child)
+            # What the process itself has left behind in its group; it may hold the output open.
             _signal_group(child, signal.SIGKILL)
+            self._finish_output(child)
             self.children.remove(child)
         return gone
 
@@ -121,7 +122,6 @@ class Supervisor:
                 _signal(child, signal.SIGINT)
             if not self._stopped(child):
                 killed.append(child.name)
-            # What the process itself has left behind in its group.
             _signal_group(child, signal.SIGKILL)
             self._finish_output(child)
             self.children.pop()
