@@ -26,8 +26,8 @@ class ResponseMapDriver(Driver):
         return {"resp": cls[:, 1:]}
 
     def step(self, frame: np.ndarray) -> dict[str, Any]:
-        score = super().step(frame)["best_score"]
-        # The stored score is the peak itself, ours its logistic function.
+        score = min(super().step(frame)["best_score"], math.nextafter(1.0, 0.0))
+        # The stored score is the peak itself, ours its logistic function, which is one from 37 on.
         return {"best_score": math.log(score) - math.log1p(-score)}
 
     def set_state(self, row: Mapping[str, np.ndarray]) -> None:
