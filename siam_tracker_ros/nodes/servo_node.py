@@ -47,8 +47,9 @@ from siam_tracker_ros.nodes.track_observation import chosen_track, observation_o
 from siam_tracker_ros.nodes.transitions import answer_impossible_transitions, lifecycle_state, transition
 from siam_tracker_ros.nodes.watchdog import Watchdog
 
-# How often zero is sent before the node falls silent, a control period apart.
+# How often zero is sent before the node falls silent, and how far apart at most, s.
 _LAST_ZEROS = 5
+_LAST_PERIOD_S = 0.05
 _ZERO = ServoCommand(
     ServoState.DISARMED,
     "not active",
@@ -150,7 +151,6 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
     def on_activate(self) -> None:
         """Listen, and start the loop and its watchdog; disarmed."""
         self._trouble = ""
-        super().on_activate(None)
         settings = self._settings
         period_s = 1.0 / settings.control_rate
         simulated = bool(self.get_parameter("use_sim_time").value)
@@ -232,7 +232,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         last = _standing(self._last)._replace(state=ServoState.DISARMED, reason="not active any more")
         for number in range(_LAST_ZEROS):
             if number:
-                time.sleep(1.0 / self._settings.control_rate)
+                time.sleep(min(1.0 / self._settings.control_rate, _LAST_PERIOD_S))
             with self._sending:
                 self._send(last, 0.0)
 
