@@ -15,7 +15,7 @@ from siam_tracker_ros.control.frames import LineOfSight, PanTilt
 from siam_tracker_ros.control.supervisor import TrackState
 from siam_tracker_ros.simulation.errors import SceneError, SimulationError
 from siam_tracker_ros.simulation.gimbal import GimbalConfig
-from siam_tracker_ros.simulation.rendering import Renderer, blurred
+from siam_tracker_ros.simulation.rendering import Renderer, billboard, blurred
 from siam_tracker_ros.simulation.scene import drawn_panorama, read_panorama
 from siam_tracker_ros.simulation.simulator import Frame, Occlusion, Simulator, SimulatorConfig
 from siam_tracker_ros.simulation.target_path import target_path
@@ -109,6 +109,24 @@ def test_a_point_of_the_panorama_is_seen_where_the_camera_model_says(
     seen = (image * columns).sum() / image.sum(), (image * rows).sum() / image.sum()
     bearing = still(camera, drawn, joints).truth.bearing
     assert seen == pytest.approx(camera.pixel(bearing), abs=0.35)
+
+
+@pytest.mark.parametrize("joints", [PanTilt(0.0, 0.0), PanTilt(2.0, 0.3)])
+def test_sprites_are_upright_and_not_mirrored(joints: PanTilt) -> None:
+    sprite = np.zeros((40, 60, 4), np.uint8)
+    sprite[..., 3] = 255
+    sprite[:, :30, 2] = 255  # red to the left
+    sprite[:20, :, 0] = 255  # blue above
+    board = billboard(sprite, LineOfSight(joints.pan + 0.1, -joints.tilt + 0.05), 0.3, 0.2)
+    layer = Renderer(PINHOLE, PANORAMA).layer(board, joints)
+    inside = np.argwhere(layer.pixels[..., 3] > 127)
+    (top, left), (bottom, right) = inside.min(axis=0), inside.max(axis=0)
+    assert layer.pixels[top + 8, left + 8].tolist() == [255, 0, 255, 255]
+    assert layer.pixels[top + 8, right - 8].tolist() == [255, 0, 0, 255]
+    assert layer.pixels[bottom - 8, left + 8].tolist() == [0, 0, 255, 255]
+    # As large as f times the tangents of half of it, to both sides.
+    width, height = right - left + 1, bottom - top + 1
+    assert (width, height) == pytest.approx((600 * math.tan(0.15), 600 * math.tan(0.1)), rel=0.06)
 
 
 def test_the_drawn_panorama_has_no_seam() -> None:

@@ -72,7 +72,7 @@ class GimbalSimNode(Node):  # type: ignore[misc]
         self._images = publish(Image, "image_raw", images)
         jpegs = f"{self.resolve_topic_name('image_raw')}/compressed"
         self._jpegs = publish(CompressedImage, jpegs, best_effort)
-        self._camera_infos = publish(CameraInfo, "camera_info", best_effort)
+        self._camera_infos = publish(CameraInfo, "camera_info", 10)
         self._joints = publish(JointState, "joint_states", 10)
         self._truth_tracks = publish(TrackArray, "truth/tracks", 10)
         self._truth_masks = publish(Image, "truth/mask", best_effort)
