@@ -122,7 +122,13 @@ def test_real_footage_frame_by_frame(data_dir: Path, tmp_path: Path, ros_domain:
     sequence, folder = data_dir / "sequences" / "davis_blackswan", tmp_path / "bag"
     frames = list(open_source(str(sequence), FrameRange(0, 8), print).frames)
     with recorder(folder, "--preset", "raw", "--split-size", "3", "--compress") as process:
-        values = {"source": sequence, "frames": ":8", "wait_for_subscribers": 1, "at_end": "exit"}
+        values = {
+            "source": sequence,
+            "frames": ":8",
+            "wait_for_subscribers": 1,
+            "at_end": "exit",
+            "depth": 100,
+        }
         with node_process("video_source_node", *parameters(**values)) as source:
             assert source.wait(DEADLINE_S) == 0
         assert end(process, signal.SIGTERM) == 0

@@ -32,7 +32,8 @@ from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, rea
 from siam_tracker_ros.nodes.video_source_parameters import VideoSourceParameters
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# How long subscribers have to fetch the last images and the status, when the node ends.
+# How long reliable subscribers have to fetch the last images when the footage is over, and the rest at the end.
+_LAST_IMAGES = Duration(seconds=5)
 _LAST_WORD = Duration(seconds=1)
 _NS = 1_000_000_000
 
@@ -118,6 +119,7 @@ class VideoSourceNode(Node):  # type: ignore[misc]
                 for frame in self._player.play():
                     self._publish(frame)
             if not self._player.stopped():
+                self._images.wait_for_all_acked(_LAST_IMAGES)
                 self._tell_status("finished")
                 self.get_logger().info(f"the footage is over: {self._published} images published")
         except SiamTrackerError as error:
