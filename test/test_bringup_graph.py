@@ -226,6 +226,23 @@ def test_demo_measures_what_is_in_its_bag(ros_domain: int, data_dir: Path, tmp_p
     assert page.count("data:image/") == 2
 
 
+def test_an_interrupted_demo_shows_what_there_was(ros_domain: int, data_dir: Path, tmp_path: Path) -> None:
+    images, box = swan(data_dir)
+    x, y = box.center_x - (box.size_x - 1) / 2, box.center_y - (box.size_y - 1) / 2
+    options = ("--box", f"{x},{y},{box.size_x},{box.size_y}", "--out", "swan")
+    with running(tmp_path, "demo", str(images), *options) as run:
+        graph = Graph(process=run.process)
+        try:
+            graph.wait(lambda: sum(bool(message.tracks) for message in graph.tracks) > 2, "tracks")
+        finally:
+            graph.close()
+        assert run.end(signal.SIGINT) == 130
+    numbers = json.loads((tmp_path / "swan.json").read_text())
+    assert numbers["interrupted"]
+    assert 2 < numbers["frames_tracked"] <= numbers["frames_published"] < len(list(images.iterdir()))
+    assert "interrupted" in (tmp_path / "swan.html").read_text()
+
+
 def test_a_demo_without_a_box_and_a_display_says_what_to_do(data_dir: Path, tmp_path: Path) -> None:
     images, _ = swan(data_dir)
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}

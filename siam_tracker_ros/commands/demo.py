@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it and report; the exit status. Raises SiamTrackerError."""
     from siam_tracker_ros.bringup.own_domain import own_domain
     from siam_tracker_ros.bringup.source_plan import SOURCE
+    from siam_tracker_ros.demo.bag import BagError
     from siam_tracker_ros.demo.run_measures import measure
 
     outputs = _Outputs.named(args.out)
@@ -101,7 +102,13 @@ def run(args: argparse.Namespace) -> int:
     with own_domain() as domain:
         print(f"running in ROS domain {domain}: RViz shows it with ROS_DOMAIN_ID={domain}", flush=True)
         status = _play(_plan(args, look, outputs), look)
-    measures = measure(outputs.bag, SOURCE)
+    try:
+        measures = measure(outputs.bag, SOURCE)
+    except BagError:
+        if status:
+            # Interrupted before there was anything to show.
+            return status
+        raise
     _write(outputs, args.source, measures, look, status)
     _report(outputs, measures)
     return status
