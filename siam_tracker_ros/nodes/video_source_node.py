@@ -32,7 +32,7 @@ from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, rea
 from siam_tracker_ros.nodes.video_source_parameters import VideoSourceParameters
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# How long reliable subscribers have to fetch the last images when the footage is over, and the rest at the end.
+# How long reliable subscribers have to fetch the last images when the footage is over; the rest at the end.
 _LAST_IMAGES = Duration(seconds=5)
 _LAST_WORD = Duration(seconds=1)
 _NS = 1_000_000_000
