@@ -93,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
         for name, value in recommended.items():
             print(f"  {name}: {value!r}")
     else:
-        print("\nno gain is stable at every latency with a margin: try smaller ones, or shorter latencies")
+        print(
+            "\nno gain is recommended: of none that was tried, one and a half times as much is stable at every "
+            "latency too; try smaller and larger ones"
+        )
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(tuning_json(tuning, servo), indent=2) + "\n", encoding="utf-8")
