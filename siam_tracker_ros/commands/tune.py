@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {name}: {value!r}")
     else:
         print(
-            "\nno gain is recommended: of none that was tried, one and a half times as much is stable at every "
-            "latency too; try smaller and larger ones"
+            "\nno gain is recommended: of none that was tried, one and a half times as much is stable at "
+            "every latency too; try smaller and larger ones"
         )
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
