@@ -16,13 +16,29 @@ HELP = "measure trackers on labelled sequences"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `eval`."""
-    parser.add_argument(
-        "--dataset",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="folder of the benchmark, as it is handed out",
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--dataset", type=Path, metavar="FOLDER", help="folder of the benchmark, as it is handed out"
     )
+    source.add_argument(
+        "--bag",
+        type=Path,
+        metavar="BAG",
+        help="a recorded run: rate, drops and latency of the live tracker, and with a truth its scores",
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="of --bag: a box x,y,w,h for each image, or nan,nan,nan,nan",
+    )
+    parser.add_argument("--target", metavar="ID", help="of --bag: the target (default: the first)")
+    for kind in ("image", "tracks", "truth"):
+        parser.add_argument(
+            f"--{kind}-topic",
+            metavar="TOPIC",
+            help=f"of --bag: the topic of the {kind} (default: looked for)",
+        )
     parser.add_argument(
         "--layout",
         default="auto",
@@ -80,6 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table for each tracker, write the JSON; the exit status."""
+    if args.bag is not None:
+        _write_json(args.json, _measure_bag(args))
+        return 0
     from siam_tracker_ros.evaluation.datasets.benchmarks import read_dataset
     from siam_tracker_ros.evaluation.sequence import EvaluationError
     from siam_tracker_ros.evaluation.trackers import TrackerSpec
@@ -102,11 +121,41 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="siam_tracker_eval_") as nowhere:
         out = args.out or Path(nowhere)
         found = {spec.name: _measure(args, spec, names, out) for spec in specs}
-    if args.json is not None:
-        content = next(iter(found.values())) if len(found) == 1 else {"trackers": found}
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    _write_json(args.json, next(iter(found.values())) if len(found) == 1 else {"trackers": found})
     return 0
+
+
+def _write_json(path: Path | None, content: dict[str, Any]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _measure_bag(args: argparse.Namespace) -> dict[str, Any]:
+    """What a recorded run was like, and its scores where there is a truth; printed, and as plain values."""
+    from siam_tracker_ros.evaluation.recording import read_recording, recorded_run, recorded_truth, truth_of
+    from siam_tracker_ros.evaluation.scores import plain, score_one_pass, summarise, table
+
+    recording = read_recording(args.bag, args.image_topic, args.tracks_topic, args.truth_topic)
+    live = recording.live_json()
+    for loss in recording.losses:
+        print(f"lost: {loss}")
+    print(
+        f"{live['images']} images of {recording.images_from} at {recording.image_rate:.1f} a second, "
+        f"{live['images_tracked']} tracked in, {live['dropped_by_tracker']} dropped by the tracker"
+    )
+    for name, told in (("latency_ms", "arrival to tracks"), ("age_ms", "camera's stamp to tracks")):
+        print(f"{told}: " + "  ".join(f"{key} {value:.1f} ms" for key, value in live[name].items()))
+    print("states: " + (", ".join(f"{name} {count}" for name, count in live["states"].items()) or "none"))
+    content: dict[str, Any] = plain(live)
+    if args.truth is not None or recording.truth:
+        target = args.target or next(iter(recording.tracks), "")
+        run_, begin = recorded_run(recording, target)
+        sequence = recorded_truth(recording, begin, truth_of(recording, args.truth, target))
+        scored = summarise({target: score_one_pass(sequence, run_)})
+        print(table(scored))
+        content |= scored.to_json()
+    return content
 
 
 def _measure(args: argparse.Namespace, spec: TrackerSpec, names: list[str], out: Path) -> dict[str, Any]:

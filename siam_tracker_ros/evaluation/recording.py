@@ -1,0 +1,260 @@
+"""A flight in a bag: what the tracker said live, how late, and what it is worth against the truth."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siam_tracker_ros.evaluation.datasets.label_files import read_regions
+from siam_tracker_ros.evaluation.regions import Region
+from siam_tracker_ros.evaluation.report_data import latency_summary
+from siam_tracker_ros.evaluation.results import SKIPPED, STARTED, TrackerRun
+from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
+from siam_tracker_ros.footage.bag import Bag, open_bag
+from siam_tracker_ros.tracking.boxes import Box
+from siam_tracker_ros.tracking.state import TrackState
+
+_TRACKS = "siam_tracker_msgs/msg/TrackArray"
+_IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+_INFO = "sensor_msgs/msg/CameraInfo"
+# What the tracker and the overlay draw themselves is no camera's image.
+_DRAWN = ("overlay", "debug_image", "mask")
+_STAGES = ("preprocess_ms", "inference_ms", "postprocess_ms")
+
+
+@dataclass(frozen=True)
+class RecordedTrack:
+    """What was said of one target in one image."""
+
+    box: Box
+    confidence: float
+    state: TrackState
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a bag tells of a tracker's run.
+
+    `images_from` is the topic whose stamps (ns, growing) are those of the camera's images. `tracks` are by
+    target and stamp; `truth` likewise, where the bag has a topic of it. Latencies go from an image's arrival
+    at the tracker to its tracks' going out, and from its stamp where the clocks are one; `losses` says what
+    of the bag could not be read.
+    """
+
+    images_from: str
+    stamps_ns: tuple[int, ...]
+    frame_size: tuple[int, int]
+    tracks: Mapping[str, Mapping[int, RecordedTrack]]
+    truth: Mapping[str, Mapping[int, RecordedTrack]]
+    latencies_ms: NDArray[np.float64]
+    ages_ms: NDArray[np.float64]
+    stages_ms: Mapping[str, NDArray[np.float64]]
+    dropped_by_tracker: int
+    losses: tuple[str, ...]
+
+    @property
+    def image_rate(self) -> float:
+        """Images a second, by the stamps; NaN of less than two."""
+        seconds = (self.stamps_ns[-1] - self.stamps_ns[0]) / 1e9 if len(self.stamps_ns) > 1 else 0.0
+        return (len(self.stamps_ns) - 1) / seconds if seconds > 0 else math.nan
+
+    def live_json(self) -> dict[str, Any]:
+        """Rate, drops, latency and states as plain numbers."""
+        tracked = {stamp for target in self.tracks.values() for stamp in target}
+        states = Counter(one.state.name for target in self.tracks.values() for one in target.values())
+        return {
+            "images": len(self.stamps_ns),
+            "image_rate": self.image_rate,
+            "images_tracked": len(tracked),
+            "dropped_by_tracker": self.dropped_by_tracker,
+            "latency_ms": latency_summary(self.latencies_ms),
+            "age_ms": latency_summary(self.ages_ms),
+            "stages_ms": {name: latency_summary(values) for name, values in self.stages_ms.items()},
+            "states": dict(states.most_common()),
+            "losses": list(self.losses),
+        }
+
+
+def read_recording(
+    path: Path,
+    image_topic: str | None = None,
+    tracks_topic: str | None = None,
+    truth_topic: str | None = None,
+) -> Recording:
+    """Read a bag. Topics not named are looked for: the camera's images, the tracks, the truth.
+
+    Where no image was recorded, camera_info tells when there was one; without it, the tracks. Raises BagError
+    where the bag cannot be read, EvaluationError where it has no such topic, or several to choose from.
+    """
+    with open_bag(path) as bag:
+        arrays = bag.topics_of_type(_TRACKS)
+        true = [topic for topic in arrays if "/truth/" in f"/{topic}"]
+        tracks = _chosen(tracks_topic, [topic for topic in arrays if topic not in true], path, "tracks")
+        if tracks is None:
+            raise EvaluationError(f"bag {path} has no tracks (no topic of type {_TRACKS})")
+        truth = _chosen(truth_topic, true, path, "truth")
+        images = _image_topic(bag, image_topic, path) or tracks
+        stamps: set[int] = set()
+        reader = _TracksReader()
+        truth_reader = _TracksReader()
+        for one in bag.messages({tracks, images, *([truth] if truth else [])}):
+            stamp = stamp_ns(one.message.header.stamp)
+            if one.topic == images:
+                stamps.add(stamp)
+            if one.topic == tracks:
+                reader.read(stamp, one.message)
+            if one.topic == truth:
+                truth_reader.read(stamp, one.message)
+        losses = tuple(bag.losses)
+    size = reader.frame_size or truth_reader.frame_size
+    if not stamps or size is None:
+        raise EvaluationError(f"bag {path} has no message of {tracks}")
+    return Recording(
+        images,
+        tuple(sorted(stamps)),
+        size,
+        reader.targets,
+        truth_reader.targets,
+        np.array(reader.latencies),
+        np.array(reader.ages),
+        {name: np.array(values) for name, values in reader.stages.items()},
+        reader.dropped,
+        losses,
+    )
+
+
+class _TracksReader:
+    """Gathers TrackArray messages."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, dict[int, RecordedTrack]] = {}
+        self.latencies: list[float] = []
+        self.ages: list[float] = []
+        self.stages: dict[str, list[float]] = {name: [] for name in _STAGES}
+        self.dropped = 0
+        self.frame_size: tuple[int, int] | None = None
+
+    def read(self, stamp: int, message: Any) -> None:
+        if message.image_width and message.image_height:
+            self.frame_size = int(message.image_width), int(message.image_height)
+        self.dropped = max(self.dropped, int(message.dropped_frames))
+        # Without a time of its own the message only says what became of the targets.
+        if message.preprocess_ms:
+            published = stamp_ns(message.published)
+            self.latencies.append((published - stamp_ns(message.received)) / 1e6)
+            self.ages.append((published - stamp) / 1e6)
+            for name in _STAGES:
+                self.stages[name].append(float(getattr(message, name)))
+        for track in message.tracks:
+            box = track.bbox
+            corner = box.center_x - (box.size_x - 1) / 2, box.center_y - (box.size_y - 1) / 2
+            self.targets.setdefault(track.id, {})[stamp] = RecordedTrack(
+                Box(*map(float, (*corner, box.size_x, box.size_y))),
+                float(track.confidence),
+                TrackState(track.state),
+            )
+
+
+def recorded_run(recording: Recording, target: str) -> tuple[TrackerRun, int]:
+    """A target's run as a reader of the tracks had it, and the index of the image that it began in.
+
+    An image that was passed over has the newest answer before it. Raises EvaluationError for no such target.
+    """
+    tracks = recording.tracks.get(target)
+    if not tracks:
+        known = ", ".join(recording.tracks) or "none"
+        raise EvaluationError(f"no target of the bag is called '{target}'; there are: {known}")
+    begin = next((i for i, stamp in enumerate(recording.stamps_ns) if stamp in tracks), None)
+    if begin is None:
+        raise EvaluationError(
+            f"the tracks of '{target}' are of other images than those of {recording.images_from}"
+        )
+    regions: list[Region | int] = []
+    confidences: list[float] = []
+    newest = tracks[recording.stamps_ns[begin]]
+    for stamp in recording.stamps_ns[begin:]:
+        newest = tracks.get(stamp, newest)
+        lost = newest.state == TrackState.LOST
+        regions.append(SKIPPED if lost else newest.box)
+        confidences.append(0.0 if lost else newest.confidence)
+    regions[0] = STARTED
+    nothing = np.full(len(regions), math.nan)
+    return TrackerRun(tuple(regions), np.array(confidences), nothing, (None,) * len(regions)), begin
+
+
+def recorded_truth(recording: Recording, begin: int, truth: Sequence[Region | None]) -> EvaluationSequence:
+    """The images from `begin` on with their truth, one for each image of the bag."""
+    own = tuple(truth[begin:])
+    return EvaluationSequence(
+        name="recording",
+        images=tuple(Path(str(stamp)) for stamp in recording.stamps_ns[begin:]),
+        truth=own,
+        labelled=(True,) * len(own),
+        frame_size=recording.frame_size,
+        masks=(None,) * len(own),
+        rate=recording.image_rate,
+    )
+
+
+def truth_of(recording: Recording, labels: Path | None, target: str) -> list[Region | None]:
+    """The truth for each image: from a file with a box a line, or from the bag's own topic.
+
+    Raises EvaluationError where there is neither, or the file does not fit the images.
+    """
+    if labels is not None:
+        regions = read_regions(labels)
+        if len(regions) != len(recording.stamps_ns):
+            raise EvaluationError(
+                f"{labels} has {len(regions)} lines, but the bag {len(recording.stamps_ns)} images "
+                f"({recording.images_from}): one box x,y,w,h a line and image"
+            )
+        return regions
+    known = recording.truth.get(target) or next(iter(recording.truth.values()), None)
+    if known is None:
+        raise EvaluationError("the bag has no truth: give a file with a box x,y,w,h for each image")
+    boxes: list[Region | None] = []
+    for stamp in recording.stamps_ns:
+        found = known.get(stamp)
+        hidden = found is None or found.state in (TrackState.COASTING, TrackState.LOST)
+        boxes.append(None if found is None or hidden else found.box)
+    return boxes
+
+
+def stamp_ns(stamp: Any) -> int:
+    """A builtin_interfaces/Time in ns."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def _image_topic(bag: Bag, named: str | None, path: Path) -> str | None:
+    images = [
+        topic
+        for topic in bag.topics_of_type(*_IMAGES)
+        if not any(part in _DRAWN for part in topic.split("/"))
+    ]
+    # Of a camera recorded raw and compressed the stamps are the same.
+    raw = [topic for topic in images if f"{topic}/compressed" in images] or images
+    chosen = _chosen(named, raw, path, "images")
+    if chosen is None:
+        infos = bag.topics_of_type(_INFO)
+        chosen = infos[0] if len(infos) == 1 else None
+    return chosen
+
+
+def _chosen(named: str | None, found: Sequence[str], path: Path, what: str) -> str | None:
+    if named is not None:
+        fitting = [topic for topic in found if topic == named or topic.lstrip("/") == named]
+        if not fitting:
+            raise EvaluationError(
+                f"bag {path} has no {what} on {named}; there are: {', '.join(found) or 'none'}"
+            )
+        return fitting[0]
+    if len(found) > 1:
+        raise EvaluationError(f"bag {path} has {what} on several topics, name one of: {', '.join(found)}")
+    return found[0] if found else None
