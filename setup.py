@@ -44,6 +44,7 @@ setup(
             "gimbal_sim_node = siam_tracker_ros.nodes.gimbal_sim_node:main",
             "servo_node = siam_tracker_ros.nodes.servo_node:main",
             "tracker_node = siam_tracker_ros.nodes.tracker_node:main",
+            "follow_once = siam_tracker_ros.nodes.follow_once:main",
             "init_target_once = siam_tracker_ros.nodes.init_target_once:main",
             "overlay_node = siam_tracker_ros.nodes.overlay_node:main",
             "video_source_node = siam_tracker_ros.nodes.video_source_node:main",
