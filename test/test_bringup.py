@@ -403,6 +403,19 @@ def test_what_does_not_listen_is_ended(
     assert any("SIGTERM" in line for line in said)
 
 
+def test_in_haste_all_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last started, which does not listen, does not hold up the first."""
+    monkeypatch.setattr(supervisor_module, "_TERMINATE_S", 1.0)
+    said: list[str] = []
+    supervisor = Supervisor(said.append, hurry=lambda: True)
+    polite = f"try:\n  {PATIENT}\nexcept KeyboardInterrupt: print('bye')"
+    for name, program in (("polite", polite), ("deaf", DEAF)):
+        supervisor.start(name, python(program), os.environ)
+    wait(lambda: len(said) == 2, "both")
+    assert supervisor.stop() == []
+    assert said[2:] == ["[polite] bye", "deaf does not end: SIGTERM"]
+
+
 def test_what_a_process_leaves_behind_is_ended() -> None:
     said: list[str] = []
     parent = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {PATIENT!r}]).pid)"

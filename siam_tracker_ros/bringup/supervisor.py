@@ -39,7 +39,7 @@ class Child:
         code = self.process.returncode
         if code is not None and code < 0:
             return f"{self.name} was ended by {signal.Signals(-code).name}"
-        return f"{self.name} ended with exit status {code}"
+        return f"{self.name} ended with exit status {code}" if code else f"{self.name} is done"
 
 
 def failure_in(lines: Sequence[str]) -> str:
