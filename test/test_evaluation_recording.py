@@ -153,7 +153,8 @@ def test_a_lost_target_is_not_found(tmp_path: Path) -> None:
 def test_a_bag_that_was_cut_off_gives_what_is_there(bag: Path, capsys: Any) -> None:
     (file,) = bag.glob("*.mcap")
     data = file.read_bytes()
-    file.write_bytes(data[: len(data) * 2 // 3])
+    # The last third is the summary, with the definitions once more.
+    file.write_bytes(data[: len(data) // 2])
     assert main(["eval", "--bag", str(bag)]) == 0
     told = capsys.readouterr().out
     assert "cut off" in told
