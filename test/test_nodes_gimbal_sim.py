@@ -32,9 +32,9 @@ from std_srvs.srv import Trigger
 
 from siam_tracker_msgs.msg import Track, TrackArray
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.image_conversion import image_to_bgr
 from siam_tracker_ros.nodes.camera_of_info import camera_of
 from siam_tracker_ros.nodes.gimbal_sim_parameters import GimbalSimParameters, simulator_of
-from siam_tracker_ros.nodes.image_conversion import image_to_bgr
 from siam_tracker_ros.nodes.mask_decoding import mask_crop
 
 DEADLINE_S = 120.0

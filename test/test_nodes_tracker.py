@@ -42,7 +42,7 @@ from std_msgs.msg import Header
 
 from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
-from siam_tracker_ros.nodes.image_conversion import ENCODINGS
+from siam_tracker_ros.footage.image_conversion import ENCODINGS
 from siam_tracker_ros.nodes.parameter_struct import described
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 

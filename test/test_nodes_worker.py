@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("siam_tracker_msgs.srv", reason="NOT TESTED: the interfaces are not built")
 
-from siam_tracker_ros.nodes.image_conversion import UnknownEncodingError
+from siam_tracker_ros.footage.image_conversion import UnknownEncodingError
 from siam_tracker_ros.nodes.init_request import InitRefusedError, InitRequest, Refusal, box_in_frame
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.nodes.tracking_worker import FrameReport, NotActiveError, TrackingWorker

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from siam_tracker_ros.nodes.image_conversion import Frame, ImageConversionError, ImageMessage
+from siam_tracker_ros.footage.image_conversion import Frame, ImageConversionError, ImageMessage
 
 
 class CvBridgeError(ImageConversionError):

@@ -6,13 +6,13 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from siam_tracker_ros.nodes.cv_bridge_fallback import find_cv_bridge
-from siam_tracker_ros.nodes.image_conversion import (
+from siam_tracker_ros.footage.image_conversion import (
     Frame,
     UnknownEncodingError,
     compressed_to_bgr,
     image_to_bgr,
 )
+from siam_tracker_ros.nodes.cv_bridge_fallback import find_cv_bridge
 
 
 class FrameConverter:

@@ -14,8 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from siam_tracker_msgs.msg import TrackArray
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.annotate import draw_results
+from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
-from siam_tracker_ros.nodes.image_conversion import ImageConversionError
 from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.image_topic import image_topic, silence
 from siam_tracker_ros.nodes.joined_images import JoinedImages

@@ -22,9 +22,9 @@ from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.annotate import draw_results
 from siam_tracker_ros.footage.box_drag import BoxDrag, DrawnBox, draw_box_in_hand
 from siam_tracker_ros.footage.caption import with_caption
+from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.footage.window import CLOSED, ESCAPE, LiveWindow, check_display
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
-from siam_tracker_ros.nodes.image_conversion import ImageConversionError
 from siam_tracker_ros.nodes.image_topic import image_topic, silence
 from siam_tracker_ros.nodes.joined_images import JoinedImages
 from siam_tracker_ros.nodes.message_filters_fallback import find_message_filters

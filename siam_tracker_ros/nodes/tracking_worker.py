@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.nodes.frame_buffer import FrameBuffer, StampedImage
-from siam_tracker_ros.nodes.image_conversion import ImageConversionError
 from siam_tracker_ros.nodes.init_request import (
     InitRefusedError,
     InitRequest,

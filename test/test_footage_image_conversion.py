@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siam_tracker_ros.nodes.image_conversion import (
+from siam_tracker_ros.footage.image_conversion import (
     ENCODINGS,
     MAX_PIXELS,
     DamagedImageError,
