@@ -65,6 +65,17 @@ def test_what_cannot_be_used_is_counted_and_named_and_not_fatal(tmp_path):
     assert summary.targets == 21 - 4
 
 
+def test_an_image_larger_than_opencv_reads_is_named(tmp_path):
+    config = drawn_data(tmp_path)
+    image = tmp_path / "sequences" / "first" / "img" / "000002.jpg"
+    content = bytearray(image.read_bytes())
+    start = content.index(b"\xff\xc0") + 5
+    content[start : start + 4] = b"\xff\xdc\xff\xdc"
+    image.write_bytes(bytes(content))
+    summary = prepare_store(config)
+    assert set(summary.skipped) == {str(image)}
+
+
 def test_a_store_with_nothing_in_it_is_an_error(tmp_path):
     config = drawn_data(tmp_path)
     with pytest.raises(StoreError, match="no usable target"):

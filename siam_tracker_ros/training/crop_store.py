@@ -176,6 +176,15 @@ def build_crop_store(
         done, targets, chunks = (progress.get(key, 0) for key in ("items", "targets", "chunks"))
 
         def commit(rows: list[_Cut], skipped: dict[str, str]) -> None:
+            try:
+                put(rows, skipped)
+            except lmdb.Error as error:
+                raise StoreError(
+                    f"cannot write the crop store in {folder}: {error}; what is in it is whole, and "
+                    "preparing it again goes on"
+                ) from error
+
+        def put(rows: list[_Cut], skipped: dict[str, str]) -> None:
             nonlocal targets, chunks
             with environment.begin(write=True) as transaction:
                 for number, cut in enumerate(rows, start=targets):

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -45,6 +46,16 @@ def _uint8(image: object) -> UInt8:
     return np.asarray(image, dtype=np.uint8)
 
 
+def read_image(path: Path, flag: int) -> UInt8 | None:
+    """An image file by OpenCV's `flag`; None where there is none that can be read."""
+    try:
+        decoded = cv2.imread(str(path), flag)
+    except cv2.error:
+        # A header that claims more pixels than OpenCV reads, for example.
+        return None
+    return None if decoded is None else _uint8(decoded)
+
+
 def _scaled(image: UInt8, max_side: int | None) -> tuple[UInt8, float]:
     scale = 1.0 if max_side is None else min(1.0, max_side / max(image.shape[:2]))
     if scale == 1.0:
@@ -60,8 +71,7 @@ def _read_mask(label: TargetLabel, shape: tuple[int, int], scale: float) -> UInt
     if label.mask is not None:
         whole = label.mask.astype(np.uint8) * 255
     elif label.mask_file is not None:
-        decoded = cv2.imread(str(label.mask_file), cv2.IMREAD_GRAYSCALE)
-        whole = None if decoded is None else _uint8(decoded)
+        whole = read_image(label.mask_file, cv2.IMREAD_GRAYSCALE)
     if whole is not None:
         resized = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
         return np.where(resized > 127, 255, 0).astype(np.uint8)
@@ -85,11 +95,11 @@ def decode_frame(item: Item, max_side: int | None, min_target_side: float) -> De
     """
     if isinstance(item, BrokenItem):
         return DecodedFrame(item.name, True, skipped={item.name: item.reason})
-    decoded = item.pixels if item.pixels is not None else cv2.imread(str(item.image), cv2.IMREAD_COLOR)
+    decoded = item.pixels if item.pixels is not None else read_image(item.image, cv2.IMREAD_COLOR)
     if decoded is None:
         reason = {str(item.image): "image missing or unreadable"}
         return DecodedFrame(item.group, item.is_still, skipped=reason)
-    image, scale = _scaled(_uint8(decoded), max_side)
+    image, scale = _scaled(decoded, max_side)
     height, width = image.shape[:2]
     skipped: dict[str, str] = {}
     targets = []

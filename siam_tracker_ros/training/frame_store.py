@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siam_tracker_ros.footage.whole_file import told_of
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.training.datasets.annotation import Item
 from siam_tracker_ros.training.decode import decode_frame, mapped_ahead
@@ -67,11 +68,14 @@ def build_frame_store(
             skipped |= frame.skipped
             if frame.image is None:
                 continue
+            with told_of(folder):
+                frame_file.write(frame.image.tobytes())
             for target in frame.targets:
                 mask_row = (0, 0, 0, 0, 0)
                 if target.mask is not None:
                     height, width = target.mask.shape
-                    mask_file.write(target.mask.tobytes())
+                    with told_of(folder):
+                        mask_file.write(target.mask.tobytes())
                     mask_row = (mask_offset, *target.corner, width, height)
                     mask_offset += target.mask.size
                 name = f"{frame.group}#{target.track}"
@@ -79,7 +83,6 @@ def build_frame_store(
                 target_rows.append((len(frame_rows), track[0]))
                 boxes.append(target.box)
                 mask_rows.append(mask_row)
-            frame_file.write(frame.image.tobytes())
             frame_rows.append((frame_offset, *frame.image.shape[:2]))
             frame_means.append(cv2.mean(frame.image)[:3])
             frame_offset += frame.image.size
