@@ -392,8 +392,8 @@ def test_output_carries_the_name_and_the_last_started_ends_first() -> None:
 def test_what_does_not_listen_is_ended(
     program: str, ended_by: int, killed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "_INTERRUPT_S", 0.3)
-    monkeypatch.setattr(supervisor_module, "_TERMINATE_S", 0.3)
+    monkeypatch.setattr(supervisor_module, "INTERRUPT_S", 0.3)
+    monkeypatch.setattr(supervisor_module, "TERMINATE_S", 0.3)
     said: list[str] = []
     supervisor = Supervisor(said.append)
     child = supervisor.start("deaf", python(program), os.environ)
@@ -405,7 +405,7 @@ def test_what_does_not_listen_is_ended(
 
 def test_in_haste_all_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last started, which does not listen, does not hold up the first."""
-    monkeypatch.setattr(supervisor_module, "_TERMINATE_S", 1.0)
+    monkeypatch.setattr(supervisor_module, "TERMINATE_S", 1.0)
     said: list[str] = []
     supervisor = Supervisor(said.append, hurry=lambda: True)
     polite = f"try:\n  {PATIENT}\nexcept KeyboardInterrupt: print('bye')"

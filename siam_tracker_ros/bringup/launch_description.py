@@ -40,7 +40,7 @@ from siam_tracker_ros.bringup.process import (
     write_overrides,
 )
 from siam_tracker_ros.bringup.run import ACTIVATE_S, CONFIGURE_S
-from siam_tracker_ros.bringup.supervisor import failure_in
+from siam_tracker_ros.bringup.supervisor import INTERRUPT_S, TERMINATE_S, failure_in
 from siam_tracker_ros.nodes.parameter_struct import described
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def actions(plan: Plan) -> list[Any]:
 
 def _action(process: Process, plan: Plan, folder: Path) -> Any:
     if not process.is_node:
-        return ExecuteProcess(cmd=process.command(), name=process.name, output="screen")
+        return ExecuteProcess(cmd=process.command(), name=process.name, output="screen", **_deadlines())
     overrides = write_overrides(process, plan, folder)
     files = [str(file) for file in [*process.parameter_files, *([overrides] if overrides else [])]]
     where: dict[str, Any] = {"package": process.package, "executable": process.executable}
@@ -117,7 +117,16 @@ def _action(process: Process, plan: Plan, folder: Path) -> Any:
         remappings=list(process.remappings.items()),
         ros_arguments=["--log-level", plan.log_level],
         output="screen",
+        **_deadlines(),
     )
+
+
+def _deadlines() -> dict[str, Any]:
+    """How long a process may take to end; launch's own 5 s cut off the last words of one under load."""
+    return {
+        "sigterm_timeout": LaunchConfiguration("sigterm_timeout", default=str(INTERRUPT_S)),
+        "sigkill_timeout": LaunchConfiguration("sigkill_timeout", default=str(TERMINATE_S)),
+    }
 
 
 def _transition(action: Any, transition: int) -> EmitEvent:

@@ -7,6 +7,7 @@ from siam_tracker_ros.bringup.process import BringUpError, Plan, Process, Value
 from siam_tracker_ros.bringup.tracker_plan import Parts, plan_tracker
 
 SOURCE, STARTER = "video_source_node", "init_target_once"
+_READY_S = 120.0
 
 
 def plan_bringup(arguments: BringUpArguments, recorded: tuple[str, ...] = ()) -> Plan:
@@ -51,7 +52,9 @@ def plan_bringup(arguments: BringUpArguments, recorded: tuple[str, ...] = ()) ->
         parameters=values,
         remappings=images,
     )
-    return plan_tracker(arguments, (source,), beside, recorded)
+    plan = plan_tracker(arguments, (source,), beside, recorded)
+    # The source itself is held back until everybody is there.
+    return plan.with_parameters("servo_node", {"camera_info_timeout": _READY_S})
 
 
 def plan_demo(arguments: BringUpArguments) -> Plan:

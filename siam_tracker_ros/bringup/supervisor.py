@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 # A node may take 20 s to let go of what it holds (nodes/node_process.py).
-_INTERRUPT_S = 25.0
-_TERMINATE_S = 5.0
+INTERRUPT_S = 25.0
+TERMINATE_S = 5.0
 _KILL_S = 5.0
 _POLL_S = 0.02
 _KEPT_LINES = 200
@@ -128,11 +128,11 @@ class Supervisor:
         return killed
 
     def _stopped(self, child: Child) -> bool:
-        if _wait(child, _INTERRUPT_S, self._hurry):
+        if _wait(child, INTERRUPT_S, self._hurry):
             return True
         self.say(f"{child.name} does not end: SIGTERM")
         _signal(child, signal.SIGTERM)
-        if _wait(child, _TERMINATE_S):
+        if _wait(child, TERMINATE_S):
             return True
         self.say(f"{child.name} does not end: SIGKILL; shared memory of its own may be left in /dev/shm")
         _signal_group(child, signal.SIGKILL)
@@ -157,7 +157,7 @@ def _wait(child: Child, seconds: float, hurry: Callable[[], bool] = lambda: Fals
     deadline = time.monotonic() + seconds
     while child.process.poll() is None:
         if hurry():
-            deadline = min(deadline, time.monotonic() + _TERMINATE_S)
+            deadline = min(deadline, time.monotonic() + TERMINATE_S)
             hurry = _never
         if time.monotonic() > deadline:
             return False
