@@ -54,6 +54,9 @@ def test_what_is_not_given_has_the_papers_values():
         ({"data": {"sources": [{"layout": "voc", "path": ""}], "store": "s"}}, r"sources\[0\]\.layout"),
         ({"optimiser": [1]}, "optimiser must be a mapping"),
         ({"steps": True}, "steps must be of type int"),
+        ({"steps": 0}, "steps must be 1 at least, not 0"),
+        ({"run": {"folder": "out", "picture_every": 0}}, r"run\.picture_every must be 1 at least"),
+        ({"augmentation": {"flip": 1.5}}, r"augmentation\.flip must be from 0 to 1, not 1\.5"),
     ],
 )
 def test_what_is_wrong_is_named(more, told):

@@ -220,6 +220,23 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
 
+# By name, whatever part of the file they are in.
+_COUNTS = {
+    "steps",
+    "batch_size",
+    "max_side",
+    "threads",
+    "frame_range",
+    "sequences",
+    "frames",
+    "width",
+    "height",
+}
+_COUNTS |= {"width", "height", "every", "log_every", "checkpoint_every", "validate_every", "picture_every"}
+_SHARES = {"held_out_stills", "sequence_share", "negative_share", "ema_decay", "backbone_opens_at"}
+_SHARES |= {"flip", "grey", "blur", "low_resolution", "composition", "paste"}
+
+
 def _converted(annotation: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
@@ -254,6 +271,11 @@ def _from_mapping(cls: type[T], content: Any, where: str) -> T:
         if key not in fields:
             raise TrainConfigError(f"unknown key {prefix}{key}; known here: {', '.join(fields)}")
     values = {key: _converted(annotations[key], value, f"{prefix}{key}") for key, value in content.items()}
+    for key, value in values.items():
+        if key in _COUNTS and value is not None and value < 1:
+            raise TrainConfigError(f"{prefix}{key} must be 1 at least, not {value}")
+        if key in _SHARES and not 0 <= value <= 1:
+            raise TrainConfigError(f"{prefix}{key} must be from 0 to 1, not {value}")
     for name, f in fields.items():
         no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if no_default and name not in values:
