@@ -107,7 +107,9 @@ def report(entry: ZooEntry) -> str:
     scales = f" at {tracking.pyramid.count} scales" if tracking.pyramid else ""
     head = model.head.replace("_", "-")
     lines = [
-        f"{entry.name}: {model.backbone}, {head} head{', mask branch' if model.mask else ''}",
+        f"{entry.name}: {model.backbone}, {head} head"
+        f"{', attention' if model.attention else ''}{', region refinement' if model.region else ''}"
+        f"{', mask branch' if model.mask else ''}",
         f"exemplar {tracking.exemplar_size} px, search region {tracking.instance_size} px{scales}, "
         f"response map {cost.response_cells} x {cost.response_cells}",
         "",

@@ -55,7 +55,7 @@ def _of_video(
         for frame in frames:
             if frame.number % _APART == 1:
                 image = crop_around(frame.image, box, entry, entry.tracking.instance_size)
-                seen.append(look(network, template, image, f"{footage.name}\nframe {frame.number}"))
+                seen.append(look(network, template, image, Path(video).stem, frame.number))
             (result,) = tracker.track(frame.image, [target], stamp=frame.time)
             box = result.box
     if not seen:

@@ -46,13 +46,14 @@ _KEPT_PER_LEVEL = 3
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A search region: its label, the picture [S, S, 3] BGR, responses [C, R, R], attention (or None).
+    """A search region: whence it is, the picture [S, S, 3] BGR, responses [C, R, R], attention (or None).
 
     `spatial` [H, W] is where the middle of the region looks; `own` and `cross` [C, C] are the weights between
     channels, of the region itself and of the exemplar.
     """
 
-    label: str
+    footage: str
+    number: int
     image: Frame
     responses: NDArray[np.float32]
     spatial: NDArray[np.float32] | None = None
@@ -75,13 +76,13 @@ def network_input(image: Frame) -> Tensor:
 
 
 @torch.no_grad()
-def look(network: SiameseNetwork, template: Template, image: Frame, label: str) -> Seen:
-    """What `network`, in eval mode, makes of the search region `image` for the target of `template`."""
+def look(network: SiameseNetwork, template: Template, image: Frame, footage: str, number: int) -> Seen:
+    """What `network`, in eval mode, makes of the search region `image` of a frame of some footage."""
     before = network.features(network_input(image))
     attended, features = network.attend(template, before)
     responses = channel_responses(network, attended, features.levels)[0].numpy()
     if not network.config.attention:
-        return Seen(label, image, responses)
+        return Seen(footage, number, image, responses)
     middle = len(before.levels) // 2
     level = before.levels[middle]
     height, width = level.shape[2:]
@@ -89,7 +90,8 @@ def look(network: SiameseNetwork, template: Template, image: Frame, label: str) 
     spatial = pam.weights(level)[0, (height // 2) * width + width // 2].view(height, width)  # type: ignore[operator]
     exemplar = template.exemplar[_KEPT_PER_LEVEL * middle]
     return Seen(
-        label,
+        footage,
+        number,
         image,
         responses,
         spatial.numpy(),
@@ -137,17 +139,18 @@ def draw_responses(entry: ZooEntry, rows: Sequence[Seen], path: Path) -> None:
     )
     figure.suptitle(f"{entry.name}: response by channel, the same channels in every row", fontsize=11)
     grid = figure.subplots(len(rows), columns, squeeze=False)
-    # One scale for each channel, so that rows can be compared.
-    low = [min(row.responses[channel].min() for row in rows) for channel in channels]
-    high = [max(row.responses[channel].max() for row in rows) for channel in channels]
     for axes, row in zip(grid, rows, strict=True):
         for cell in axes:
             cell.set_xticks([])
             cell.set_yticks([])
         axes[0].imshow(cv2.cvtColor(row.image, cv2.COLOR_BGR2RGB))
-        axes[0].set_ylabel(row.label, fontsize=8)
+        axes[0].set_ylabel(f"{row.footage}\nframe {row.number}", fontsize=8)
+        # One scale for each channel and video, so that the rows of a target can be compared.
+        alike = [other.responses for other in rows if other.footage == row.footage]
         for number, channel in enumerate(channels):
-            axes[1 + number].imshow(row.responses[channel], vmin=low[number], vmax=high[number])
+            low = min(responses[channel].min() for responses in alike)
+            high = max(responses[channel].max() for responses in alike)
+            axes[1 + number].imshow(row.responses[channel], vmin=low, vmax=high)
         if attends:
             for cell, values in zip(axes[-3:], (row.spatial, row.own, row.cross), strict=True):
                 assert values is not None

@@ -17,7 +17,7 @@ class Complexity:
     """Parameters, and MACs of convolutions and matrix products.
 
     `exemplar_macs` are spent once a target, `frame_macs` every frame on all scales searched, `mask_macs` on
-    each mask besides (0 without a mask branch). `response_cells` is the side of the response map.
+    each mask besides (0 where there is none). `response_cells` is the side of the response map.
     """
 
     parameters: int
@@ -46,6 +46,15 @@ def complexity(entry: ZooEntry) -> Complexity:
         if entry.model.mask is not None:
             with FlopCounterMode(display=False) as counted:
                 network.refine_masks(template, features, Cells([0], [0], [0]))
+            mask_macs = counted.get_total_flops() // 2
+        if entry.model.region is not None:
+            template, features = network.attend(template, features)
+            region = torch.empty(1, 5)
+            with FlopCounterMode(display=False) as counted:
+                network.region_deltas(template, features, region, tracking.instance_size)
+            frame_macs += counted.get_total_flops() // 2
+            with FlopCounterMode(display=False) as counted:
+                network.region_masks(features, region, tracking.instance_size)
             mask_macs = counted.get_total_flops() // 2
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Complexity(parameters, exemplar_macs, frame_macs, mask_macs, cls.shape[-1])
