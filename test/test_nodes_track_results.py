@@ -19,7 +19,13 @@ from siam_tracker_ros.tracking.result import RotatedBox, TargetMask, TrackResult
 
 MASK = TargetMask(5, 7, np.array([[0, 1, 1], [1, 1, 0]], bool), 40, 30)
 FOUND = TrackResult(
-    Box(3.0, 4.0, 10.0, 8.0), 0.5, 0.75, TrackState.UNCERTAIN, (2.0, -1.0), MASK, RotatedBox(8, 9, 7, 5, 0.25)
+    Box(3.0, 4.0, 10.0, 8.0),
+    0.5,
+    0.75,
+    TrackState.UNCERTAIN,
+    (2.0, -1.0),
+    mask=MASK,
+    rotated_box=RotatedBox(8, 9, 7, 5, 0.25),
 )
 
 

@@ -284,7 +284,9 @@ def test_normalized_box_is_in_fractions_of_the_image(active: Graph) -> None:
     box = BoundingBox2D(center_x=0.5, center_y=0.5, size_x=0.25, size_y=0.25)
     answer = active.init(box, normalized=True)
     assert answer.success, answer.message
-    first = next(m for m in reversed(active.tracks) if m.header == answer.header)
+    first = active.wait(
+        lambda: next((m for m in active.tracks if m.header == answer.header), None), "tracks of that image"
+    )
     bbox = only_track(first).bbox
     assert (bbox.center_x, bbox.center_y) == ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
     assert (bbox.size_x, bbox.size_y) == (WIDTH / 4, HEIGHT / 4)
