@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the footage's own rate, or as slowly as this machine needs to track in every image. Writes NAME.mp4 "
         "(the annotated images), NAME_bag/ (the recording), NAME.html (one page on the run) and NAME.json "
         "(its numbers, measured from the bag). Exit status: 0 done, 1 an error told in one line, 130 after "
-        "Ctrl-C, with what there was until then."
+        "Ctrl-C and 143 after SIGTERM, with what there was until then."
     )
     parser.add_argument("source", metavar="SOURCE", help="video file, folder of images, camera, stream URL")
     parser.add_argument(
