@@ -45,7 +45,7 @@ def _of_video(
     footage = open_source(video, FrameRange(0, None, 1), lambda _: None)
     seen: list[Seen] = []
     with closing(footage.frames):
-        frames = islice(footage.frames, _SHOWN * _APART)
+        frames = islice(footage.frames, (_SHOWN - 1) * _APART + 2)
         first = next(frames, None)
         if first is None:
             raise SourceError(f"{video} gave no frame")
