@@ -29,12 +29,8 @@ _REPEATS = 4
 def drawn_panorama(seed: int = 0, width: int = PANORAMA_WIDTH) -> Image:
     """A landscape: sky with clouds, two ridges of hills, fields, a town, trees. `width` px, half as high."""
     rng = np.random.default_rng(seed)
-    height = width // 2
-    elevation = 90 - 180 * (np.arange(height, dtype=np.float32) + 0.5) / height
-    picture = _sky(rng, width, height, elevation)
-    _hills(picture, rng, elevation, low=4.0, high=11.0, color=(132, 118, 104), contrast=14)
-    _hills(picture, rng, elevation, low=1.0, high=5.0, color=(72, 104, 88), contrast=26)
-    _ground(picture, rng, elevation)
+    # Nothing of sky and land is as fine as a pixel: they are drawn at half the size.
+    picture = _doubled(_land(rng, width // 2))
     _town(picture, rng)
     _trees(picture, rng)
     return np.clip(picture, 0, 255).astype(np.uint8)
@@ -58,6 +54,24 @@ def read_panorama(path: Path) -> Image:
     above = (PANORAMA_WIDTH // 2 - rows) // 2
     below = PANORAMA_WIDTH // 2 - rows - above
     return np.asarray(cv2.copyMakeBorder(picture, above, below, 0, 0, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _land(rng: np.random.Generator, width: int) -> _Field:
+    height = width // 2
+    elevation = 90 - 180 * (np.arange(height, dtype=np.float32) + 0.5) / height
+    picture = _sky(rng, width, height, elevation)
+    _hills(picture, rng, elevation, low=4.0, high=11.0, color=(132, 118, 104), contrast=14)
+    _hills(picture, rng, elevation, low=1.0, high=5.0, color=(72, 104, 88), contrast=26)
+    _ground(picture, rng, elevation)
+    return picture
+
+
+def _doubled(picture: _Field) -> _Field:
+    """Twice as wide and high, without a seam where the right border meets the left."""
+    height, width = picture.shape[:2]
+    around = np.concatenate([picture[:, -1:], picture, picture[:, :1]], axis=1).astype(np.float32)
+    wide = cv2.resize(around, (2 * width + 4, 2 * height), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(wide[:, 2:-2])
 
 
 def _noise(rng: np.random.Generator, width: int, height: int, cells: int, octaves: int) -> _Field:
@@ -108,8 +122,9 @@ def _ground(picture: _Field, rng: np.random.Generator, elevation: _Field) -> Non
     first = height // 2
     below = np.radians(np.maximum(-elevation[first:], 0.25))
     distance = np.log(1 / np.tan(np.minimum(below, math.radians(85))))
-    pattern = _noise(rng, width, 512, 24, 6)
-    rows = np.clip((distance + 2.5) / 8 * 511, 0, 511).astype(np.float32)
+    depth = width // 8
+    pattern = _noise(rng, width, depth, 24, 6)
+    rows = np.clip((distance + 2.5) / 8, 0, 1).astype(np.float32) * (depth - 1)
     across, down = np.meshgrid(np.arange(width, dtype=np.float32), rows)
     patches = cv2.remap(pattern, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., None]
     grass = np.array([58, 112, 92], np.float32) + 34 * patches * np.array([0.8, 1.0, 1.3], np.float32)
