@@ -254,7 +254,7 @@ def draw_calibration(observations: Sequence[Observation], path: Path, title: str
         most = [np.quantile(sure[ages == n], 0.9) for n in steps]
         after.plot(steps, most, label="nine in ten are below", ls="--")
         after.plot(steps, [lost[ages == n].mean() for n in steps], label="part COASTING or LOST")
-        after.legend(fontsize=8)
+        after.legend(fontsize=8, loc="center right", bbox_to_anchor=(1.0, 0.72))
     after.set(xlabel="frames since the target was painted out", ylim=(-0.03, 1.03))
     after.set_title("After the target is gone", fontsize=10)
     figure.suptitle(title, fontsize=10)
