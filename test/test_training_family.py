@@ -18,7 +18,14 @@ from siam_tracker_ros.models.config import MaskConfig, RegionConfig, ZooEntry
 from siam_tracker_ros.tracking.boxes import Box, box_iou
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 from siam_tracker_ros.training import samples
-from siam_tracker_ros.training.config import LossConfig, OptimiserConfig, PairConfig, RunConfig, TrainConfig
+from siam_tracker_ros.training.config import (
+    LossConfig,
+    OptimiserConfig,
+    PairConfig,
+    RunConfig,
+    TrainConfig,
+    read_config,
+)
 from siam_tracker_ros.training.loop import train
 from siam_tracker_ros.training.prepare import prepare_store
 from siam_tracker_ros.training.region_targets import NO_MASK, region_targets
@@ -34,7 +41,9 @@ SMALL_PARTS = {
         "rpn_channels": (16, 16, 16),
     },
 }
-SIAMATTN_LOSSES = LossConfig(cls_weight=1.0, loc_weight=0.2, refined_box_weight=0.2, mask_weight=0.1)
+SIAMATTN_LOSSES = read_config(
+    Path(__file__).resolve().parents[1] / "config" / "train_siamattn_r50.yaml"
+).losses
 
 
 def small(name: str) -> ZooEntry:
@@ -101,6 +110,12 @@ def test_the_loss_falls_and_the_overfit_pair_is_tracked(
     drawn[y : y + h, x : x + w] = True
     found = result.mask.to_frame()
     assert (found & drawn).sum() / (found | drawn).sum() > 0.5
+
+
+def test_siamattn_is_trained_with_the_papers_weights() -> None:
+    losses = SIAMATTN_LOSSES
+    weights = losses.cls_weight, losses.loc_weight, losses.refined_box_weight, losses.mask_weight
+    assert weights == (1.0, 0.2, 0.2, 0.1)
 
 
 def test_region_targets_lead_back_to_the_truth() -> None:
