@@ -184,7 +184,7 @@ def test_what_does_not_fit_the_bag_is_named(
 def test_several_topics_have_to_be_chosen_from(tmp_path: Path) -> None:
     topics = {"/one/tracks": "tracks", "/two/tracks": "tracks"}
     bag = write_bag(tmp_path / "bag", topics, [(name, tracks(0, 0.0)) for name in topics])
-    with pytest.raises(EvaluationError, match=r"name one of: /one/tracks, /two/tracks"):
+    with pytest.raises(BagError, match=r"name one of: /one/tracks, /two/tracks"):
         read_recording(bag)
     assert list(read_recording(bag, tracks_topic="two/tracks").tracks) == ["a"]
 

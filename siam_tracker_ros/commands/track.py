@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="video file; folder of images (in natural order: img2 before img10); camera index (0) or "
-        "/dev/video0; stream URL (rtsp://, http://, ...); or gst: and a GStreamer pipeline that ends in "
-        "a BGR appsink",
+        help="video file; folder of images (in natural order: img2 before img10); bag (its folder, .mcap or "
+        ".db3; of several cameras BAG::/camera/image_raw); camera index (0) or /dev/video0; stream URL "
+        "(rtsp://, http://, ...); or gst: and a GStreamer pipeline that ends in a BGR appsink",
     )
     what = parser.add_argument_group("what to track")
     what.add_argument(

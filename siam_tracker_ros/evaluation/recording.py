@@ -17,15 +17,20 @@ from siam_tracker_ros.evaluation.regions import Region
 from siam_tracker_ros.evaluation.report_data import latency_summary
 from siam_tracker_ros.evaluation.results import SKIPPED, STARTED, TrackerRun
 from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
-from siam_tracker_ros.footage.bag import Bag, open_bag
+from siam_tracker_ros.footage.bag import BagMessage, open_bag
+from siam_tracker_ros.footage.bag_images import (
+    camera_topic,
+    choose_topic,
+    decoded,
+    image_time_ns,
+    stamp_ns,
+)
+from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.state import TrackState
 
 _TRACKS = "siam_tracker_msgs/msg/TrackArray"
-_IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _INFO = "sensor_msgs/msg/CameraInfo"
-# What the tracker and the overlay draw themselves is no camera's image.
-_DRAWN = ("overlay", "debug_image", "mask")
 _STAGES = ("preprocess_ms", "inference_ms", "postprocess_ms")
 
 
@@ -42,13 +47,15 @@ class RecordedTrack:
 class Recording:
     """What a bag tells of a tracker's run.
 
-    `images_from` is the topic whose stamps (ns, growing) are those of the camera's images. `tracks` are by
-    target and stamp; `truth` likewise, where the bag has a topic of it. Latencies go from an image's arrival
-    at the tracker to its tracks' going out, and from its stamp where the clocks are one; `losses` says what
-    of the bag could not be read.
+    `images_from` is the topic whose stamps (ns, growing) are those of the camera's images; `has_images` says
+    whether the images themselves were recorded there. `tracks` are by target and stamp; `truth` likewise,
+    where the bag has a topic of it. Latencies go from an image's arrival at the tracker to its tracks' going
+    out, and from its stamp where the clocks are one; `losses` says what of the bag could not be read.
     """
 
+    path: Path
     images_from: str
+    has_images: bool
     stamps_ns: tuple[int, ...]
     frame_size: tuple[int, int]
     tracks: Mapping[str, Mapping[int, RecordedTrack]]
@@ -90,35 +97,43 @@ def read_recording(
 ) -> Recording:
     """Read a bag. Topics not named are looked for: the camera's images, the tracks, the truth.
 
-    Where no image was recorded, camera_info tells when there was one; without it, the tracks. Raises BagError
-    where the bag cannot be read, EvaluationError where it has no such topic, or several to choose from.
+    Where no image was recorded, camera_info tells when there was one; without it, the tracks. A bag of images
+    alone has no tracks. Raises BagError where the bag cannot be read, has no such topic, or several to choose
+    from, EvaluationError where it has neither images nor tracks.
     """
     with open_bag(path) as bag:
         arrays = bag.topics_of_type(_TRACKS)
         true = [topic for topic in arrays if "/truth/" in f"/{topic}"]
-        tracks = _chosen(tracks_topic, [topic for topic in arrays if topic not in true], path, "tracks")
-        if tracks is None:
-            raise EvaluationError(f"bag {path} has no tracks (no topic of type {_TRACKS})")
-        truth = _chosen(truth_topic, true, path, "truth")
-        images = _image_topic(bag, image_topic, path) or tracks
-        stamps: set[int] = set()
+        tracks = choose_topic(tracks_topic, [topic for topic in arrays if topic not in true], path, "tracks")
+        truth = choose_topic(truth_topic, true, path, "truth")
+        pictures = camera_topic(bag, image_topic, path)
+        if tracks is None and pictures is None:
+            raise EvaluationError(f"bag {path} has no tracks (no topic of type {_TRACKS}), and no images")
+        infos = bag.topics_of_type(_INFO)
+        images = pictures or (infos[0] if len(infos) == 1 else None) or tracks
+        stamps: list[int] = []
+        size: tuple[int, int] | None = None
         reader = _TracksReader()
         truth_reader = _TracksReader()
-        for one in bag.messages({tracks, images, *([truth] if truth else [])}):
+        for one in bag.messages({topic for topic in (tracks, images, truth) if topic}):
             stamp = stamp_ns(one.message.header.stamp)
-            if one.topic == images:
-                stamps.add(stamp)
+            if one.topic == images and image_time_ns(one) > (stamps[-1] if stamps else -1):
+                stamps.append(image_time_ns(one))
+                if size is None and pictures:
+                    size = _size_of(one)
             if one.topic == tracks:
                 reader.read(stamp, one.message)
             if one.topic == truth:
                 truth_reader.read(stamp, one.message)
         losses = tuple(bag.losses)
-    size = reader.frame_size or truth_reader.frame_size
-    if not stamps or size is None:
-        raise EvaluationError(f"bag {path} has no message of {tracks}")
+    size = reader.frame_size or truth_reader.frame_size or size
+    if images is None or not stamps or size is None:
+        raise EvaluationError(f"bag {path} has no message of {tracks or images} that can be read")
     return Recording(
+        path,
         images,
-        tuple(sorted(stamps)),
+        pictures is not None,
+        tuple(stamps),
         size,
         reader.targets,
         truth_reader.targets,
@@ -128,6 +143,15 @@ def read_recording(
         reader.dropped,
         losses,
     )
+
+
+def _size_of(one: BagMessage) -> tuple[int, int] | None:
+    """Width and height of an image; None where it does not decode."""
+    try:
+        height, width = decoded(one).shape[:2]
+    except ImageConversionError:
+        return None
+    return width, height
 
 
 class _TracksReader:
@@ -225,36 +249,3 @@ def truth_of(recording: Recording, labels: Path | None, target: str) -> list[Reg
         hidden = found is None or found.state in (TrackState.COASTING, TrackState.LOST)
         boxes.append(None if found is None or hidden else found.box)
     return boxes
-
-
-def stamp_ns(stamp: Any) -> int:
-    """A builtin_interfaces/Time in ns."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def _image_topic(bag: Bag, named: str | None, path: Path) -> str | None:
-    images = [
-        topic
-        for topic in bag.topics_of_type(*_IMAGES)
-        if not any(part in _DRAWN for part in topic.split("/"))
-    ]
-    # Of a camera recorded raw and compressed the stamps are the same.
-    raw = [topic for topic in images if f"{topic}/compressed" in images] or images
-    chosen = _chosen(named, raw, path, "images")
-    if chosen is None:
-        infos = bag.topics_of_type(_INFO)
-        chosen = infos[0] if len(infos) == 1 else None
-    return chosen
-
-
-def _chosen(named: str | None, found: Sequence[str], path: Path, what: str) -> str | None:
-    if named is not None:
-        fitting = [topic for topic in found if topic == named or topic.lstrip("/") == named]
-        if not fitting:
-            raise EvaluationError(
-                f"bag {path} has no {what} on {named}; there are: {', '.join(found) or 'none'}"
-            )
-        return fitting[0]
-    if len(found) > 1:
-        raise EvaluationError(f"bag {path} has {what} on several topics, name one of: {', '.join(found)}")
-    return found[0] if found else None

@@ -25,7 +25,7 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
-from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.frames import SourceError
 from siam_tracker_ros.footage.image_folder import natural_order
 
 if sys.version_info >= (3, 14):
@@ -46,8 +46,8 @@ _PLAIN_END = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) +
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-class BagError(SiamTrackerError):
-    """A bag of which nothing can be read."""
+class BagError(SourceError):
+    """A bag of which nothing can be read, or that lacks what is looked for."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,24 @@ class _Part:
             losses.append(f"{self._name}: damaged on the way, {', '.join(topics)}: {_reason(error)}")
 
 
+def is_bag(path: Path) -> bool:
+    """Whether a file or folder looks like a bag, by its name or what is in it."""
+    if path.is_file():
+        return _has_suffix(path)
+    return path.is_dir() and (_has_metadata(path) or any(_has_suffix(file) for file in path.iterdir()))
+
+
+def _has_suffix(file: Path) -> bool:
+    return Path(file.name.removesuffix(_COMPRESSED)).suffix in _SUFFIXES
+
+
+def _has_metadata(folder: Path) -> bool:
+    try:
+        return "rosbag2_bagfile_information" in (folder / _METADATA).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 @contextmanager
 def open_bag(path: Path) -> Generator[Bag, None, None]:
     """The bag in a folder, or in one file. Raises BagError where nothing of it can be read."""
@@ -162,8 +180,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     files = (file for file in path.rglob("*") if file.is_file())
-    ours = (file for file in files if Path(file.name.removesuffix(_COMPRESSED)).suffix in _SUFFIXES)
-    return sorted(ours, key=lambda file: natural_order(file.name))
+    return sorted(filter(_has_suffix, files), key=lambda file: natural_order(file.name))
 
 
 def _expected(folder: Path, losses: list[str]) -> int | None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from siam_tracker_ros.footage.bag import is_bag
+from siam_tracker_ros.footage.bag_images import open_bag_images
 from siam_tracker_ros.footage.camera import open_camera, open_pipeline
 from siam_tracker_ros.footage.frames import Footage, FrameRange, OnSkip, SourceError
 from siam_tracker_ros.footage.image_folder import natural_order, open_image_folder, open_images
@@ -14,6 +16,8 @@ from siam_tracker_ros.footage.video import is_url, open_video
 
 DEFAULT_FOLDER_RATE = 30.0
 _PIPELINE_PREFIX = "gst:"
+# Between a bag and the topic of its images.
+_TOPIC_MARK = "::"
 
 
 def is_camera_or_stream(source: str) -> bool:
@@ -26,7 +30,21 @@ def is_images(source: str) -> bool:
     if is_camera_or_stream(source):
         return False
     path = Path(source).expanduser()
+    if bag_and_topic(source) is not None:
+        return False
     return path.is_dir() or (not path.exists() and glob.has_magic(source))
+
+
+def bag_and_topic(source: str) -> tuple[Path, str | None] | None:
+    """The bag and the topic that `source` names: `flight`, or `flight::/camera/image_raw`; None if no bag."""
+    if is_camera_or_stream(source):
+        return None
+    path = Path(source).expanduser()
+    if is_bag(path):
+        return path, None
+    before, mark, topic = source.rpartition(_TOPIC_MARK)
+    named = Path(before).expanduser()
+    return (named, topic or None) if mark and not path.exists() and is_bag(named) else None
 
 
 def open_source(
@@ -36,10 +54,11 @@ def open_source(
     folder_rate: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Footage:
-    """Open `source`: a camera index or device file, a stream URL, `gst:` and a pipeline, images, or a file.
+    """Open `source`: camera index or device file, a stream URL, `gst:` and a pipeline, images, bag or video.
 
     Images are a folder of them, a labelled sequence's folder (`img/` and groundtruth.txt in it), or a pattern
-    (`shots/*.png`). `folder_rate` is their frames/s. Raises SourceError, in one line.
+    (`shots/*.png`). `folder_rate` is their frames/s. A bag is its folder or one of its files; the topic is
+    named as in `flight::/camera/image_raw` where there are several. Raises SourceError, in one line.
     """
     path = Path(source).expanduser()
     if folder_rate is not None:
@@ -53,6 +72,9 @@ def open_source(
         return open_pipeline(source.removeprefix(_PIPELINE_PREFIX).strip(), wanted, stopped)
     if is_url(source):
         return open_video(source, wanted, on_skip, stopped)
+    bag = bag_and_topic(source)
+    if bag is not None:
+        return open_bag_images(*bag, wanted, on_skip)
     if is_images(source):
         return _open_images(path, folder_rate or DEFAULT_FOLDER_RATE, wanted, on_skip)
     if path.is_char_device():
