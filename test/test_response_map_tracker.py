@@ -14,12 +14,12 @@ from siam_tracker_ros.models.config import CropRule, PyramidConfig, TrackingConf
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import ZOO, get_entry, with_long_term
 from siam_tracker_ros.tracking.boxes import Box, CenterBox
-from siam_tracker_ros.tracking.crop import crop_window, sample_windows
+from siam_tracker_ros.tracking.crop import crop_window, frame_tensor, sample_windows
 from siam_tracker_ros.tracking.decode import read_selections
 from siam_tracker_ros.tracking.peak import peak_grid, select_peak
 from siam_tracker_ros.tracking.pyramid import nested_windows, scaled_windows
 from siam_tracker_ros.tracking.result import TrackState
-from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+from siam_tracker_ros.tracking.siam_tracker import SiamTracker, _plan_search
 
 MAPS = [name for name, entry in ZOO.items() if entry.tracking.pyramid is not None]
 CPU = torch.device("cpu")
@@ -116,6 +116,17 @@ def test_one_resized_region_holds_every_scale() -> None:
     # On a device the region is rounded to grey levels before the scales are cut from it.
     sampled = sample_windows(torch.from_numpy(frame), [nested.outer], nested.side, [(0, 0, 0)])
     assert np.abs(sampled[0].round().numpy() - region).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["siamfc_alexnet", "siamfc_cir_resnet22"])
+def test_scales_are_cut_on_a_device_as_by_opencv(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker, frame = tracker_of(name), scene()
+    search = _plan_search(tracker.init(frame, (250, 170, 60, 50)), tracker.entry.tracking)
+    by_opencv = tracker._search_crops(frame, [search, search])
+    monkeypatch.setattr(tracker, "_source", frame_tensor)
+    on_device = tracker._search_crops(frame, [search, search])
+    assert on_device.shape == by_opencv.shape == (6, 3, 255, 255)
+    assert (on_device - by_opencv).abs().max() <= 2
 
 
 def tracker_of(name: str, **tracking) -> SiamTracker:
