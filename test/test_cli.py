@@ -76,7 +76,7 @@ def test_help_lists_every_command_there_is_and_imports_none(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     present = [name for name in cli.COMMANDS if (Path(cli.__file__).parent / f"commands/{name}.py").exists()]
     assert "doctor" in present
-    listed = re.findall(r"^    (\w+)  ", result.stdout, re.MULTILINE)
+    listed = re.findall(r"^    (\w+)(?:  |$)", result.stdout, re.MULTILINE)
     assert listed == present
 
 
