@@ -154,7 +154,8 @@ def draw_responses(entry: ZooEntry, rows: Sequence[Seen], path: Path) -> None:
         if attends:
             for cell, values in zip(axes[-3:], (row.spatial, row.own, row.cross), strict=True):
                 assert values is not None
-                cell.imshow(np.minimum(values, np.quantile(values, 0.99)), cmap="magma")
+                # By its root, so that what is weak beside a few peaks is seen too.
+                cell.imshow(np.sqrt(values), cmap="magma")
     for number, channel in enumerate(channels):
         grid[0][1 + number].set_title(f"channel {channel}", fontsize=8)
     if attends:
