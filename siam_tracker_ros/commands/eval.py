@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from siam_tracker_ros.evaluation.recording import Recording
     from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
 HELP = "measure trackers on labelled sequences"
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bag",
         type=Path,
         metavar="BAG",
-        help="a recorded run: rate, drops and latency of the live tracker, and with a truth its scores",
+        help="a recorded run: rate, drops and latency of the live tracker, and with a truth its scores; with "
+        "--tracker these run over its images too",
     )
     parser.add_argument(
         "--truth",
@@ -96,22 +98,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table for each tracker, write the JSON; the exit status."""
-    if args.bag is not None:
-        _write_json(args.json, _measure_bag(args))
-        return 0
     from siam_tracker_ros.evaluation.datasets.benchmarks import read_dataset
     from siam_tracker_ros.evaluation.sequence import EvaluationError
-    from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
-    texts = [*([args.weights] if args.weights else []), *args.tracker]
-    if not texts:
+    specs = _trackers(args)
+    if args.bag is not None:
+        _write_json(args.json, _measure_bag(args, specs))
+        return 0
+    if not specs:
         raise EvaluationError("name what to measure: --weights NAME, or --tracker with any number of them")
-    specs = [TrackerSpec(text, args.model, args.device, args.long_term) for text in texts]
-    doubled = {spec.name for spec in specs if [one.name for one in specs].count(spec.name) > 1}
-    if doubled:
-        raise EvaluationError(
-            f"trackers need names of their own, and several are called {', '.join(doubled)}"
-        )
     names = list(read_dataset(args.dataset, args.layout))
     if args.only:
         unknown = set(args.only) - set(names)
@@ -131,31 +126,68 @@ def _write_json(path: Path | None, content: dict[str, Any]) -> None:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _measure_bag(args: argparse.Namespace) -> dict[str, Any]:
-    """What a recorded run was like, and its scores where there is a truth; printed, and as plain values."""
-    from siam_tracker_ros.evaluation.recording import read_recording, recorded_run, recorded_truth, truth_of
-    from siam_tracker_ros.evaluation.scores import plain, score_one_pass, summarise, table
+def _trackers(args: argparse.Namespace) -> list[TrackerSpec]:
+    from siam_tracker_ros.evaluation.sequence import EvaluationError
+    from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
+    texts = [*([args.weights] if args.weights else []), *args.tracker]
+    specs = [TrackerSpec(text, args.model, args.device, args.long_term) for text in texts]
+    doubled = {spec.name for spec in specs if [one.name for one in specs].count(spec.name) > 1}
+    if doubled:
+        raise EvaluationError(
+            f"trackers need names of their own, and several are called {', '.join(doubled)}"
+        )
+    return specs
+
+
+def _measure_bag(args: argparse.Namespace, specs: list[TrackerSpec]) -> dict[str, Any]:
+    """What a recorded run was like, its scores and those of trackers run over it: printed, and returned."""
+    from siam_tracker_ros.evaluation.recording import read_recording, truth_of
+    from siam_tracker_ros.evaluation.replay import LIVE, ReplaySettings, compare
+    from siam_tracker_ros.evaluation.scores import comparison_table, plain, summarise
+    from siam_tracker_ros.evaluation.sequence import EvaluationError
+
+    if args.experiment not in ("ope", "realtime"):
+        raise EvaluationError(f"over a bag the experiments are ope and realtime, not {args.experiment}")
     recording = read_recording(args.bag, args.image_topic, args.tracks_topic, args.truth_topic)
+    if not recording.tracks and not specs:
+        raise EvaluationError(
+            f"bag {args.bag} has no tracks: name trackers to run over its images, --tracker NAME"
+        )
+    content: dict[str, Any] = plain(recording.live_json())
+    _print_live(recording)
+    has_truth = args.truth is not None or bool(recording.truth)
+    if not has_truth and not specs:
+        return content
+    target = args.target or next(iter(recording.tracks), None)
+    truth = truth_of(recording, args.truth, target or "") if has_truth else None
+    with tempfile.TemporaryDirectory(prefix="siam_tracker_eval_") as nowhere:
+        settings = ReplaySettings(specs, args.experiment, args.out or Path(nowhere), args.rate)
+        compared = compare(recording, target, truth, settings, lambda what: print(f"warning: {what}"))
+    told = (
+        "against the truth" if has_truth else f"agreement with the live run of {target}, as there is no truth"
+    )
+    print(f"{told}, from image {compared.scored_from} on:")
+    print(comparison_table(compared.scores))
+    if LIVE in compared.scores:
+        content |= summarise({str(target): compared.scores[LIVE]}).to_json()
+    return content | ({"replay": {"experiment": args.experiment, **compared.to_json()}} if specs else {})
+
+
+def _print_live(recording: Recording) -> None:
     live = recording.live_json()
     for loss in recording.losses:
         print(f"lost: {loss}")
+    images = f"{live['images']} images of {recording.images_from} at {recording.image_rate:.1f} a second"
+    if not recording.tracks:
+        print(f"{images}, no tracks")
+        return
     print(
-        f"{live['images']} images of {recording.images_from} at {recording.image_rate:.1f} a second, "
-        f"{live['images_tracked']} tracked in, {live['dropped_by_tracker']} dropped by the tracker"
+        f"{images}, {live['images_tracked']} tracked in, {live['dropped_by_tracker']} dropped by the tracker"
     )
     for name, told in (("latency_ms", "arrival to tracks"), ("age_ms", "camera's stamp to tracks")):
         print(f"{told}: " + "  ".join(f"{key} {value:.1f} ms" for key, value in live[name].items()))
     print("states: " + (", ".join(f"{name} {count}" for name, count in live["states"].items()) or "none"))
-    content: dict[str, Any] = plain(live)
-    if args.truth is not None or recording.truth:
-        target = args.target or next(iter(recording.tracks), "")
-        run_, begin = recorded_run(recording, target)
-        sequence = recorded_truth(recording, begin, truth_of(recording, args.truth, target))
-        scored = summarise({target: score_one_pass(sequence, run_)})
-        print(table(scored))
-        content |= scored.to_json()
-    return content
 
 
 def _measure(args: argparse.Namespace, spec: TrackerSpec, names: list[str], out: Path) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,11 @@ class JobFailedError(EvaluationError):
 
 def do(job: Job) -> None:
     """Run a job whose results are not there, and write them. Raises what the tracker and the files raise."""
-    sequence = _dataset(job.dataset, job.layout)[job.sequence]()
+    do_in(job, _dataset(job.dataset, job.layout)[job.sequence]())
+
+
+def do_in(job: Job, sequence: EvaluationSequence) -> None:
+    """As `do`, with the sequence at hand."""
     files = kept_runs(job.experiment, job.folder, sequence)
     if all(file.is_file() for file in files):
         return
@@ -76,14 +80,24 @@ def do_all(jobs: Sequence[Job], workers: int = 1, ray_address: str | None = None
 
     A failed job does not stop the others; in the end JobFailedError names all that failed.
     """
+    yield from _told(_on_ray(jobs, ray_address) if ray_address else _here(jobs, workers), len(jobs))
+
+
+def do_all_in(jobs: Sequence[Job], sequence: EvaluationSequence) -> Iterator[Job]:
+    """As `do_all`, in this process, with the sequence of all of them at hand."""
+    tried = ((job, _tried(partial(do_in, job, sequence))) for job in jobs if not job.spec.is_results)
+    yield from _told(tried, len(jobs))
+
+
+def _told(done: Iterable[tuple[Job, str | None]], count: int) -> Iterator[Job]:
     failures: list[str] = []
-    for job, error in _on_ray(jobs, ray_address) if ray_address else _here(jobs, workers):
+    for job, error in done:
         if error is None:
             yield job
         else:
             failures.append(f"{job.spec.name} in {job.sequence}: {error}")
     if failures:
-        raise JobFailedError(f"{len(failures)} of {len(jobs)} failed; {'; '.join(failures[:5])}")
+        raise JobFailedError(f"{len(failures)} of {count} failed; {'; '.join(failures[:5])}")
 
 
 def sequences_of(jobs: Sequence[Job]) -> dict[str, EvaluationSequence]:

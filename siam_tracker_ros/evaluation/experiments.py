@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from siam_tracker_ros.evaluation.real_time import Schedule, real_time
 from siam_tracker_ros.evaluation.regions import MaskRegion, Polygon, Region, region_overlap
 from siam_tracker_ros.evaluation.results import FAILED, SKIPPED, STARTED, TrackerRun
-from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence, read_image
+from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence, ImageSource, read_image
 from siam_tracker_ros.evaluation.trackers import Answer, EvaluatedTracker
 from siam_tracker_ros.evaluation.vot import RESTART_AFTER
 from siam_tracker_ros.tracking.boxes import Box
@@ -168,7 +167,7 @@ def frames_from(anchor: int, frames: int) -> range:
     return range(anchor, frames) if anchor >= 0 else range(-anchor, -1, -1)
 
 
-def _timed(tracker: EvaluatedTracker, image: Path, masks: bool, clock: Clock) -> tuple[Answer, float]:
+def _timed(tracker: EvaluatedTracker, image: ImageSource, masks: bool, clock: Clock) -> tuple[Answer, float]:
     frame = read_image(image)
     started = clock()
     answer = tracker.follow(frame, masks)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from siam_tracker_ros.evaluation.results import SKIPPED, STARTED, TrackerRun
 from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
 from siam_tracker_ros.footage.bag import BagMessage, open_bag
 from siam_tracker_ros.footage.bag_images import (
+    BagImages,
     camera_topic,
     choose_topic,
     decoded,
@@ -27,6 +29,7 @@ from siam_tracker_ros.footage.bag_images import (
 )
 from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.tracking.boxes import Box
+from siam_tracker_ros.tracking.crop import Frame
 from siam_tracker_ros.tracking.state import TrackState
 
 _TRACKS = "siam_tracker_msgs/msg/TrackArray"
@@ -213,18 +216,28 @@ def recorded_run(recording: Recording, target: str) -> tuple[TrackerRun, int]:
     return TrackerRun(tuple(regions), np.array(confidences), nothing, (None,) * len(regions)), begin
 
 
-def recorded_truth(recording: Recording, begin: int, truth: Sequence[Region | None]) -> EvaluationSequence:
-    """The images from `begin` on with their truth, one for each image of the bag."""
+def recorded_truth(
+    recording: Recording, begin: int, truth: Sequence[Region | None], images: BagImages | None = None
+) -> EvaluationSequence:
+    """The images from `begin` on with their truth, one for each image of the bag.
+
+    To score what was recorded the images themselves are not needed; `images` are to run a tracker over.
+    """
     own = tuple(truth[begin:])
+    read = _not_at_hand if images is None else images.read
     return EvaluationSequence(
-        name="recording",
-        images=tuple(Path(str(stamp)) for stamp in recording.stamps_ns[begin:]),
+        name=f"{recording.path.name.partition('.')[0]}_from_{begin}",
+        images=tuple(partial(read, number) for number in range(begin, len(recording.stamps_ns))),
         truth=own,
         labelled=(True,) * len(own),
         frame_size=recording.frame_size,
         masks=(None,) * len(own),
         rate=recording.image_rate,
     )
+
+
+def _not_at_hand(number: int) -> Frame:
+    raise EvaluationError(f"image {number} of the recording is not at hand")
 
 
 def truth_of(recording: Recording, labels: Path | None, target: str) -> list[Region | None]:

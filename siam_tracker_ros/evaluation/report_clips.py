@@ -12,7 +12,7 @@ import numpy as np
 
 from siam_tracker_ros.evaluation.report_data import Moment
 from siam_tracker_ros.evaluation.results import TrackerRun
-from siam_tracker_ros.evaluation.sequence import EvaluationSequence, boxes_of, read_image
+from siam_tracker_ros.evaluation.sequence import EvaluationSequence, ImageSource, boxes_of, read_image
 from siam_tracker_ros.footage.video_writer import VideoWriter
 from siam_tracker_ros.tracking.crop import Frame
 
@@ -57,7 +57,7 @@ def moment_clip(moment: Moment, sequence: EvaluationSequence, run: TrackerRun) -
     return MomentClip(moment, _data_uri("image/jpeg", jpeg.tobytes()), _data_uri("video/mp4", clip))
 
 
-def _drawn(image: Path, truth: np.ndarray, found: np.ndarray) -> Frame:
+def _drawn(image: ImageSource, truth: np.ndarray, found: np.ndarray) -> Frame:
     frame = read_image(image)
     scale = _WIDTH / frame.shape[1]
     height = 2 * round(frame.shape[0] * scale / 2)

@@ -94,6 +94,17 @@ def summarise(scores: Mapping[str, SequenceScore]) -> Evaluation:
 
 def table(evaluation: Evaluation) -> str:
     """The scores as text, one line a sequence and one for the means."""
+    return _table({name: asdict(score) for name, score in evaluation.sequences.items()}, evaluation.means)
+
+
+def comparison_table(scores: Mapping[str, SequenceScore]) -> str:
+    """Scores of several trackers in the same frames as text, one line each."""
+    return _table({name: asdict(score) for name, score in scores.items()})
+
+
+def _table(
+    rows: Mapping[str, Mapping[str, float | None]], means: Mapping[str, float | None] | None = None
+) -> str:
     columns = {
         "iou": "iou",
         "succ50": "success50",
@@ -109,14 +120,10 @@ def table(evaluation: Evaluation) -> str:
         cells = [_cell(values[key], 1 if key == "fps" else 3) for key in columns.values()]
         return f"{name:{width}}  {'  '.join(cells)}"
 
-    width = max(len(name) for name in [*evaluation.sequences, "mean"])
-    return "\n".join(
-        [
-            f"{'':{width}}  {'  '.join(f'{title:>6}' for title in columns)}",
-            *(line(name, asdict(score)) for name, score in evaluation.sequences.items()),
-            line("mean", evaluation.means),
-        ]
-    )
+    lines = {**rows, **({"mean": means} if means is not None else {})}
+    width = max(len(name) for name in lines)
+    head = f"{'':{width}}  {'  '.join(f'{title:>6}' for title in columns)}"
+    return "\n".join([head, *(line(name, values) for name, values in lines.items())])
 
 
 def supervised_run(sequence: EvaluationSequence, run: TrackerRun) -> vot.SupervisedRun:

@@ -47,6 +47,10 @@ class MaskFile:
         return MaskRegion(mask, 0, 0)
 
 
+ImageSource = Path | Callable[[], Frame]
+"""An image file, or what gives an image that lies elsewhere: px [height, width, 3], BGR."""
+
+
 @dataclass(frozen=True, eq=False)
 class EvaluationSequence:
     """One target in one sequence.
@@ -59,7 +63,7 @@ class EvaluationSequence:
     """
 
     name: str
-    images: tuple[Path, ...]
+    images: tuple[ImageSource, ...]
     truth: tuple[Region | None, ...]
     labelled: tuple[bool, ...]
     frame_size: tuple[int, int]
@@ -140,9 +144,11 @@ def make_sequence(
     )
 
 
-def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> Frame:
-    """An image file as px [height, width(, 3)], BGR. Raises EvaluationError."""
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise EvaluationError(f"cannot read image {path}")
-    return np.asarray(image, dtype=np.uint8)
+def read_image(image: ImageSource, flags: int = cv2.IMREAD_COLOR) -> Frame:
+    """An image as px [height, width(, 3)], BGR; `flags` are OpenCV's, for files. Raises EvaluationError."""
+    if not isinstance(image, Path):
+        return image()
+    read = cv2.imread(str(image), flags)
+    if read is None:
+        raise EvaluationError(f"cannot read image {image}")
+    return np.asarray(read, dtype=np.uint8)
