@@ -40,6 +40,8 @@ from siam_tracker_ros.tracking.crop import (
 
 CHANNELS_SHOWN = 8
 _CELL_INCHES = 1.6
+# Attention below this part of the strongest is drawn as none.
+_WEAKEST = 1e-4
 # Tensors kept of the exemplar for each level where there is attention; the features come first.
 _KEPT_PER_LEVEL = 3
 
@@ -154,8 +156,8 @@ def draw_responses(entry: ZooEntry, rows: Sequence[Seen], path: Path) -> None:
         if attends:
             for cell, values in zip(axes[-3:], (row.spatial, row.own, row.cross), strict=True):
                 assert values is not None
-                # By its root, so that what is weak beside a few peaks is seen too.
-                cell.imshow(np.sqrt(values), cmap="magma")
+                # By powers of ten, so that what is weak beside a few peaks is seen too.
+                cell.imshow(np.log10(np.maximum(values, _WEAKEST * values.max())), cmap="magma")
     for number, channel in enumerate(channels):
         grid[0][1 + number].set_title(f"channel {channel}", fontsize=8)
     if attends:

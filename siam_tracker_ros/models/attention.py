@@ -48,9 +48,10 @@ def channel_weights(x: Tensor) -> Tensor:
 
     The less alike two channels are, the more is taken (DANet's channel attention).
     """
-    flat = x.flatten(2)
+    # In half precision the sums over all places could overflow.
+    flat = x.float().flatten(2)
     alike = flat @ flat.transpose(1, 2)
-    return torch.softmax(alike.amax(dim=-1, keepdim=True) - alike, dim=-1)
+    return torch.softmax(alike.amax(dim=-1, keepdim=True) - alike, dim=-1).to(x.dtype)
 
 
 class ChannelAttention(nn.Module):
