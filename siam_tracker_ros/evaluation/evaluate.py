@@ -22,13 +22,14 @@ from siam_tracker_ros.evaluation.results import write_run
 from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
 from siam_tracker_ros.evaluation.trackers import TrackerSpec, make_tracker, use_threads
 
-EXPERIMENTS = ("ope", "realtime", "supervised", "anchored", "longterm")
-"""One pass, one pass in real time, restarts (VOT2016 on), anchors (VOT2020 on), one pass with confidences."""
-
 
 @dataclass(frozen=True)
 class Job:
-    """One tracker in one sequence; results go below `out`."""
+    """One tracker in one sequence; results go below `out`.
+
+    `experiment` is ope (one pass), realtime (one pass in real time), supervised (restarts, VOT2016 on),
+    anchored (VOT2020 on) or longterm (one pass with confidences).
+    """
 
     spec: TrackerSpec
     dataset: Path

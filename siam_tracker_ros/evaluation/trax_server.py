@@ -19,13 +19,12 @@ from siam_tracker_ros.evaluation.trackers import Answer, TrackerSpec, make_track
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.crop import Frame
 
-REGION_KINDS = ("rectangle", "polygon", "mask")
-"""What is reported: the box, the rotated box, the mask. The latter two need a model with a mask branch."""
-
 
 def serve(spec: TrackerSpec, kind: str) -> None:
-    """Answer a TraX client on standard input and output until it quits, in regions of a kind.
+    """Answer a TraX client on standard input and output until it quits.
 
+    `kind` is what is reported: rectangle (the box), polygon (the rotated box) or mask; the latter two need a
+    model with a mask branch.
     Raises EvaluationError where vot-trax is missing or the tracker has no masks to report.
     """
     trax = _trax()

@@ -70,10 +70,6 @@ def _from_premultiplied(image: object) -> UInt8:
     return np.clip(np.round(bgra), 0, 255).astype(np.uint8)
 
 
-def _flat(bgra: UInt8, _count: int, _rng: np.random.Generator) -> Sequence[UInt8]:
-    return [bgra]
-
-
 def _picture(path: Path, _count: int, _rng: np.random.Generator) -> Sequence[UInt8]:
     decoded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if decoded is None:
