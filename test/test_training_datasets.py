@@ -111,6 +111,23 @@ def test_got10k_leaves_out_absent_targets_and_broken_sequences(tmp_path):
     assert boxes(thinned) == [{"target": (1, 2, 30.5, 20)}, {"target": (3, 2, 30, 20)}]
 
 
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [("", "3 images, but 3, 0 labels"), ("0\n1\n", "but 3, 2 labels"), ("0 2 0", "expected 0 or 1")],
+    ids=["none", "too few", "no flag"],
+)
+def test_flags_that_do_not_fit_leave_the_sequence_out(tmp_path, flags, reason):
+    text(tmp_path / "train/list.txt", "GOT-10k_Train_000001\n")
+    folder = tmp_path / "train" / "GOT-10k_Train_000001"
+    for number in (1, 2, 3):
+        picture(folder / f"{number:08d}.jpg")
+    text(folder / "groundtruth.txt", "1,2,30,20\n" * 3)
+    text(folder / "absence.label", flags)
+    frames, (broken,) = read("got10k", tmp_path)
+    assert not frames
+    assert reason in broken.reason
+
+
 @pytest.mark.parametrize("packed", [True, False], ids=["by class", "side by side"])
 def test_lasot_takes_the_sequences_of_its_list(tmp_path, packed):
     text(tmp_path / "training_set.txt", "airplane-1\nairplane-9\n")

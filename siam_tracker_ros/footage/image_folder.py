@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -22,6 +22,11 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if index % 2 else (0, part) for index, part in enumerate(parts)]
 
 
+def in_natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths by their names, runs of digits taken as numbers."""
+    return sorted(paths, key=lambda path: natural_order(path.name))
+
+
 def open_image_folder(folder: Path, rate: float, wanted: FrameRange, on_skip: OnSkip) -> Footage:
     """The images directly in `folder`, in natural order, taken at `rate` frames/s.
 
@@ -34,9 +39,8 @@ def open_image_folder(folder: Path, rate: float, wanted: FrameRange, on_skip: On
         raise SourceError(f"cannot read folder {folder}: {error.strerror}") from error
     if not entries:
         raise SourceError(f"{folder} is empty: give a folder of images or a video file")
-    paths = sorted(
-        (path for path in entries if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")),
-        key=lambda path: natural_order(path.name),
+    paths = in_natural_order(
+        path for path in entries if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
     )
     if not paths:
         raise SourceError(

@@ -32,12 +32,8 @@ def read_boxes(path: Path) -> list[Box]:
 
     Raises SequenceFolderError naming the line that is not a box.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SequenceFolderError(f"cannot read {path}: {error}") from error
     boxes = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -46,6 +42,24 @@ def read_boxes(path: Path) -> list[Box]:
             raise SequenceFolderError(f"{path}:{number}: expected x,y,w,h, found '{line.strip()}'") from None
         boxes.append(Box(x, y, w, h))
     return boxes
+
+
+def read_flags(path: Path) -> list[bool]:
+    """0 or 1 for each frame, separated by commas, blanks or lines; none where there is no such file.
+
+    Raises SequenceFolderError for anything else.
+    """
+    words = re.findall(r"[^,\s]+", _text(path)) if path.is_file() else []
+    if not set(words) <= {"0", "1"}:
+        raise SequenceFolderError(f"{path}: expected 0 or 1 for each frame")
+    return [word == "1" for word in words]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SequenceFolderError(f"cannot read {path}: {error}") from error
 
 
 def read_sequence(folder: Path) -> LabelledSequence:

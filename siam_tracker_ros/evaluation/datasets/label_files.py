@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,17 @@ from numpy.typing import NDArray
 
 from siam_tracker_ros.evaluation.regions import Region, RegionError, is_visible, parse_region
 from siam_tracker_ros.evaluation.sequence import EvaluationError
-from siam_tracker_ros.footage.image_folder import natural_order
+from siam_tracker_ros.footage import sequence_folder
+from siam_tracker_ros.footage.image_folder import in_natural_order
+from siam_tracker_ros.footage.sequence_folder import SequenceFolderError
 from siam_tracker_ros.tracking.boxes import Box
 
 
 def images_in(folder: Path) -> list[Path]:
     """JPEG and PNG files of a folder in natural order."""
-    paths = [path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
-    return sorted(paths, key=lambda path: natural_order(path.name))
+    return in_natural_order(
+        path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    )
 
 
 def lines_of(path: Path) -> list[str]:
@@ -41,13 +43,13 @@ def read_regions(path: Path) -> list[Region | None]:
 
 
 def read_flags(path: Path, frames: int) -> NDArray[np.bool_]:
-    """0 or 1 for each frame, separated by commas, blanks or lines; 0 for frames beyond the last.
-
-    No file is no flag. Raises EvaluationError for anything else.
-    """
+    """As `footage.sequence_folder` reads them, 0 for frames beyond the last. Raises EvaluationError."""
+    try:
+        given = sequence_folder.read_flags(path)
+    except SequenceFolderError as error:
+        raise EvaluationError(str(error)) from error
+    if len(given) > frames:
+        raise EvaluationError(f"{path}: {len(given)} flags for {frames} frames")
     flags = np.zeros(frames, dtype=np.bool_)
-    words = re.findall(r"[^,\s]+", "\n".join(lines_of(path))) if path.is_file() else []
-    if not set(words) <= {"0", "1"} or len(words) > frames:
-        raise EvaluationError(f"{path}: expected 0 or 1 for each of {frames} frames")
-    flags[: len(words)] = [word == "1" for word in words]
+    flags[: len(given)] = given
     return flags

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from siam_tracker_ros.footage.image_folder import in_natural_order
 from siam_tracker_ros.training.datasets.annotation import BrokenItem, DatasetError, Item
-from siam_tracker_ros.training.datasets.boxed_sequence import boxed_sequence, by_number
+from siam_tracker_ros.training.datasets.boxed_sequence import boxed_sequence
 
 
 def read_lasot(folder: Path, split: str = "training_set") -> Iterator[Item]:
@@ -35,6 +36,6 @@ def read_lasot(folder: Path, split: str = "training_set") -> Iterator[Item]:
             yield BrokenItem(name, f"no sequence of that name in {folder}")
             continue
         sequence = found[name]
-        images = sorted((sequence / "img").glob("*.jpg"), key=by_number)
+        images = in_natural_order((sequence / "img").glob("*.jpg"))
         hidden = [sequence / "full_occlusion.txt", sequence / "out_of_view.txt"]
         yield from boxed_sequence(name, images, sequence / "groundtruth.txt", hidden)

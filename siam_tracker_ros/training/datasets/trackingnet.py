@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from siam_tracker_ros.footage.image_folder import in_natural_order
 from siam_tracker_ros.training.datasets.annotation import DatasetError, Item
-from siam_tracker_ros.training.datasets.boxed_sequence import boxed_sequence, by_number
+from siam_tracker_ros.training.datasets.boxed_sequence import boxed_sequence
 
 
 def read_trackingnet(folder: Path, split: str = "TRAIN_*") -> Iterator[Item]:
@@ -14,11 +15,11 @@ def read_trackingnet(folder: Path, split: str = "TRAIN_*") -> Iterator[Item]:
 
     Raises DatasetError where no chunk is there.
     """
-    chunks = sorted((path for path in folder.glob(split) if (path / "anno").is_dir()), key=by_number)
+    chunks = in_natural_order(path for path in folder.glob(split) if (path / "anno").is_dir())
     if not chunks:
         raise DatasetError(f"{folder} is not TrackingNet: no {split}/anno in it")
     for chunk in chunks:
         for boxes_file in sorted((chunk / "anno").glob("*.txt")):
             name = boxes_file.stem
-            images = sorted((chunk / "frames" / name).glob("*.jpg"), key=by_number)
+            images = in_natural_order((chunk / "frames" / name).glob("*.jpg"))
             yield from boxed_sequence(name, images, boxes_file)
