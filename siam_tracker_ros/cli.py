@@ -24,6 +24,7 @@ COMMANDS = (
     "track",
     "eval",
     "report",
+    "annotate",
     "vot",
     "train",
     "study",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from graph_tracker import DEADLINE_S, end
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from virtual_screen import Screen, virtual_screen
 
 from siam_tracker_msgs.msg import TrackArray
 from siam_tracker_msgs.srv import InitTarget, StopTarget
@@ -32,60 +31,10 @@ NODE = "select_target_node"
 RELIABLE = QoSProfile(depth=5, durability=DurabilityPolicy.VOLATILE)
 
 
-class Screen:
-    """A display that nobody sees."""
-
-    def __init__(self, number: str) -> None:
-        self.environment = {**os.environ, "DISPLAY": number}
-
-    def do(self, *words: str) -> str:
-        """Move the mouse, press a button or a key; what xdotool prints."""
-        command = ["xdotool", *words]
-        return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False
-        ).stdout
-
-    def window(self) -> tuple[str, int] | None:
-        """The window's number and width, px; None where there is none."""
-        found = self.do("search", "--onlyvisible", "--name", TITLE).split()
-        if not found:
-            return None
-        shape = dict(
-            line.split("=")
-            for line in self.do("getwindowgeometry", "--shell", found[0]).split()
-            if "=" in line
-        )
-        return found[0], int(shape.get("WIDTH", 0))
-
-
 @pytest.fixture
 def screen() -> Iterator[Screen]:
-    for program in ("Xvfb", "xdotool"):
-        if shutil.which(program) is None:
-            pytest.skip(f"NOT TESTED: {program} is not installed, and makes the display and mouse")
-    if not cv2.currentUIFramework():
-        pytest.skip("NOT TESTED: this OpenCV has no windows")
-    reading, writing = os.pipe()
-    command = [
-        "Xvfb",
-        "-displayfd",
-        str(writing),
-        "-screen",
-        "0",
-        "1280x1024x24",
-        "-noreset",
-        "-nolisten",
-        "tcp",
-    ]
-    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as told:
-        number = told.readline().strip()
-    try:
-        yield Screen(f":{number}")
-    finally:
-        server.terminate()
-        server.wait(DEADLINE_S)
+    with virtual_screen() as screen:
+        yield screen
 
 
 class Operator(Listener):
@@ -135,11 +84,11 @@ def wait_for_picture(operator: Operator, screen: Screen, width: int, publish: Ca
 
     def wide() -> bool:
         publish()
-        window = screen.window()
+        window = screen.window(TITLE)
         return window is not None and window[1] == width
 
     operator.wait(wide, "the picture in the window")
-    return screen.window()[0]
+    return screen.window(TITLE)[0]
 
 
 def test_a_box_is_drawn_on_the_image_shown_and_sent_with_its_stamp(
@@ -209,7 +158,7 @@ def test_a_refusal_is_told_and_the_next_box_can_end_it(
 def test_the_window_ends_on_a_signal(screen: Screen, operator: Operator) -> None:
     with node_process(NODE, environment=screen.environment) as process:
         # Without an image it says what it waits for.
-        operator.wait(screen.window, "the window")
+        operator.wait(lambda: screen.window(TITLE), "the window")
         assert end(process, signal.SIGTERM) == 0
 
 

@@ -74,13 +74,17 @@ class LiveWindow:
         self._title = title
         self._on_mouse = on_mouse
         self._shown: Image | None = None
+        self._says = title
 
     def show(self, image: Image) -> bool:
         """Show `image`; whether the user wants to go on."""
         return self.show_and_ask(image) not in (CLOSED, "q", ESCAPE)
 
-    def show_and_ask(self, image: Image, wait_ms: int = 1) -> str:
-        """Show `image`, wait so long for a key and return it: "" for none, CLOSED if the window is gone."""
+    def show_and_ask(self, image: Image, wait_ms: int = 1, title: str = "") -> str:
+        """Show `image`, wait so long for a key and return it: "" for none, CLOSED if the window is gone.
+
+        `title` is what the window says from now on in place of its first title.
+        """
         if self._shown is None:
             _open_window(self._title, image)
             if self._on_mouse is not None:
@@ -90,6 +94,9 @@ class LiveWindow:
         if image is not self._shown:
             cv2.imshow(self._title, image)
             self._shown = image
+        if title and title != self._says:
+            cv2.setWindowTitle(self._title, title)
+            self._says = title
         key = cv2.waitKey(wait_ms)
         if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             return CLOSED
