@@ -22,9 +22,10 @@ from siam_tracker_ros.tracking.boxes import Box
 UNSURE_BELOW = 0.5
 """A tracker that is less confident stops: the next key frame is for the one who annotates."""
 HELP = (
-    "drag: draw the box   k: keep the box shown   h: out of view from here on   x: remove the key frame",
-    "t: track on from here   space: play   u: undo   r: redo   q: end, all is saved",
-    "go , and . by a frame   j and l by ten   [ and ] by key frames   0 to the first   or click the timeline",
+    "drag: draw the box   k: keep the box shown   x: remove the key frame",
+    "h: out of view from here on   t: track on from here   u: undo   r: redo",
+    "go by a frame , .   by ten j l   by key frames [ ]   to the first 0",
+    "or click the timeline   space: play   q: end, all is saved",
 )
 _STEPS = {",": -1, ".": 1, "j": -10, "l": 10}
 # Frames wider or narrower than this are shown at another size, so that the lines below can be read.

@@ -77,7 +77,7 @@ def draw_box_in_hand(image: Image, box: DrawnBox, colour: tuple[int, int, int] =
     """A copy of `image` [H, W, 3] BGR with a box that is drawn by hand, its lines on its outermost pixels."""
     drawn: Image = image.copy()
     corners = (box.left, box.top), (box.right, box.bottom)
-    line = max(1, round(min(image.shape[:2]) / 400))
+    line = max(2, round(min(image.shape[:2]) / 400))
     for ink, width in ((_EDGE, line + 2), (colour, line)):
         cv2.rectangle(drawn, *corners, ink, width)
     return drawn
