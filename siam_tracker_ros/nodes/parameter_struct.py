@@ -142,16 +142,34 @@ def read(node: Any, struct: type[T]) -> T:
     return checked(struct, {one.name: node.get_parameter(one.name).value for one in described(struct)})
 
 
-def follow_changes(node: Any, struct: type[T], take: Callable[[T], None]) -> None:
-    """Refuse changes that are not allowed, with the reason; `take` the values after each that is."""
+def follow_changes(
+    node: Any,
+    struct: type[T],
+    take: Callable[[T], None],
+    is_unconfigured: Callable[[], bool] = lambda: True,
+    check_together: Callable[[T], object] = lambda values: None,
+) -> None:
+    """Refuse changes that are not allowed, with the reason; `take` the values after each that is.
+
+    A parameter that is fixed for a reason is refused unless the lifecycle node `is_unconfigured`.
+    `check_together` raises a SiamTrackerError where the values contradict each other.
+    """
     from rcl_interfaces.msg import SetParametersResult
 
-    known = {one.name for one in described(struct)}
+    known = {one.name: one for one in described(struct)}
 
     def check(changes: list[Any]) -> Any:
+        mine = {change.name: change.value for change in changes if change.name in known}
+        present = {name: node.get_parameter(name).value for name in known}
         try:
-            checked(struct, {change.name: change.value for change in changes if change.name in known})
-        except ParameterValueError as error:
+            check_together(checked(struct, {**present, **mine}))
+            for name in mine:
+                reason = known[name].fixed_because
+                if reason and not is_unconfigured():
+                    raise ParameterValueError(
+                        f"{name} can be changed while unconfigured only, as {reason}: clean up the node first"
+                    )
+        except SiamTrackerError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 

@@ -13,10 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import QuaternionStamped, TwistStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode
-from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.wait_for_message import wait_for_message
 from sensor_msgs.msg import CameraInfo, JointState, Range
@@ -37,14 +34,14 @@ from siam_tracker_ros.nodes.mavlink_attitude import MavlinkAttitudeError
 from siam_tracker_ros.nodes.mavlink_gimbal import MavlinkGimbalOutput
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.open_outputs import open_outputs
-from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
+from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
 from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
 from siam_tracker_ros.nodes.servo_diagnostics import ServoHealth, diagnostic_status
 from siam_tracker_ros.nodes.servo_messages import servo_state
 from siam_tracker_ros.nodes.servo_outputs import ServoOutput
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters, servo_config
 from siam_tracker_ros.nodes.track_observation import chosen_track, observation_of
-from siam_tracker_ros.nodes.transitions import answer_impossible_transitions, lifecycle_state, transition
+from siam_tracker_ros.nodes.transitions import OrderlyLifecycleNode, lifecycle_state, transition
 from siam_tracker_ros.nodes.watchdog import Watchdog
 
 # How often zero is sent before the node falls silent, and how far apart at most, s.
@@ -87,7 +84,7 @@ def _observes(body: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     return callback
 
 
-class ServoNode(LifecycleNode):  # type: ignore[misc]
+class ServoNode(OrderlyLifecycleNode):
     """Publishes the gimbal's and the vehicle's commands and `servo_state` from `tracks` and the attitude.
 
     Diagnostics and `~/arm` are there as long as the node; the outputs from configure to cleanup; the
@@ -100,7 +97,6 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         declare(self, ServoParameters)
         self._settings = read(self, ServoParameters)
         servo_config(self._settings)  # what contradicts itself is refused at once
-        self._trouble = ""
         self._servo: Servo | None = None
         self._camera_info: CameraInfo | None = None
         self._outputs: list[ServoOutput] = []
@@ -125,9 +121,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         self._timer = self.create_timer(
             self._settings.diagnostics_period, self._publish_diagnostics, clock=self._steady
         )
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._take_parameters)
-        answer_impossible_transitions(self)
+        follow_changes(self, ServoParameters, self._take_parameters, self._is_unconfigured, servo_config)
 
     # Transitions
 
@@ -167,28 +161,6 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         self._watchdog.start()
         self._loop = self.create_timer(period_s, self._step, clock=None if simulated else self._steady)
 
-    @transition
-    def on_deactivate(self) -> None:
-        """Send zero a few times, fall silent and disarm. Camera and outputs stay."""
-        self._deactivate()
-
-    @transition
-    def on_cleanup(self) -> None:
-        """Close the outputs and forget the camera."""
-        self._clean_up()
-
-    @transition
-    def on_shutdown(self) -> None:
-        """From any state: what deactivate and cleanup do."""
-        self._deactivate()
-        self._clean_up()
-
-    @transition
-    def on_error(self) -> None:
-        """Back to unconfigured, with nothing half open."""
-        self._deactivate()
-        self._clean_up()
-
     def close(self) -> None:
         """What shutdown does, also from within a failed transition; the last zeros go out."""
         try:
@@ -200,16 +172,8 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
         """Whether an answer is still to be sent: never, as each is given at once."""
         return False
 
-    def failed(self, message: str) -> None:
-        """A transition failed: say it once in the log, and keep it for diagnostics."""
-        self._trouble = message
-        self.get_logger().error(message)
-        if lifecycle_state(self) == "activating":
-            self._deactivate()
-        elif lifecycle_state(self) == "configuring":
-            self._clean_up()
-
     def _deactivate(self) -> None:
+        """Send zero a few times, fall silent and disarm. Camera and outputs stay."""
         moved = self._loop is not None
         if self._loop is not None:
             self.destroy_timer(self._loop)
@@ -237,6 +201,7 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
                 self._send(last, 0.0)
 
     def _clean_up(self) -> None:
+        """Close the outputs and forget the camera."""
         for output in self._outputs:
             output.close()
         self._outputs = []
@@ -258,24 +223,8 @@ class ServoNode(LifecycleNode):  # type: ignore[misc]
 
     # Parameters
 
-    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        known = {one.name: one for one in described(ServoParameters)}
-        mine = {change.name: change.value for change in changes if change.name in known}
-        present = {name: self.get_parameter(name).value for name in known}
-        try:
-            servo_config(checked(ServoParameters, {**present, **mine}))
-            for name in mine:
-                reason = known[name].fixed_because
-                if reason and lifecycle_state(self) != "unconfigured":
-                    raise ParameterValueError(
-                        f"{name} can be changed while unconfigured only, as {reason}: clean up the node first"
-                    )
-        except SiamTrackerError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
-
-    def _take_parameters(self, _: list[Parameter]) -> None:
-        self._settings = read(self, ServoParameters)
+    def _take_parameters(self, settings: ServoParameters) -> None:
+        self._settings = settings
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         if self._servo is not None:
             self._servo.config = servo_config(self._settings)

@@ -13,12 +13,9 @@ from typing import Any, TypeVar
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import Image
@@ -33,14 +30,14 @@ from siam_tracker_ros.nodes.image_topic import image_topic, mismatches, silence
 from siam_tracker_ros.nodes.init_request import InitRefusedError, InitRequest, Refusal, request_of
 from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
 from siam_tracker_ros.nodes.node_process import run_node
-from siam_tracker_ros.nodes.parameter_struct import ParameterValueError, checked, declare, described, read
+from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
 from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
 from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.track_messages import debug_image, mask_image, track_array
 from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.nodes.tracking_worker import Frame, FrameReport, NotActiveError, Started, TrackingWorker
-from siam_tracker_ros.nodes.transitions import answer_impossible_transitions, lifecycle_state, transition
+from siam_tracker_ros.nodes.transitions import OrderlyLifecycleNode, lifecycle_state, transition
 
 T = TypeVar("T")
 
@@ -51,7 +48,7 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _LAST_WORD = Duration(seconds=1)
 
 
-class TrackerNode(LifecycleNode):  # type: ignore[misc]
+class TrackerNode(OrderlyLifecycleNode):
     """Publishes `tracks`, `mask`, `debug_image`, `status` and diagnostics of the targets in `image`.
 
     Services, status and diagnostics are there as long as the node, so that an inactive one says that it is;
@@ -75,7 +72,6 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._image_subscription: Any = None
         self._box_subscription: Any = None
         self._image_topic = image_topic(self, self._settings)
-        self._trouble = ""
         self._last_init_error = ""
         self._last_status: TrackerStatus | None = None
         self._status_lock = threading.Lock()
@@ -97,9 +93,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
             self._settings.diagnostics_period, self._publish_diagnostics, clock=steady
         )
         self._watch = self.create_timer(0.2, self.on_change, clock=steady)
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._take_parameters)
-        answer_impossible_transitions(self)
+        follow_changes(self, TrackerParameters, self._take_parameters, self._is_unconfigured)
         self.on_change()
 
     # Transitions
@@ -137,31 +131,6 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         self._box_subscription = self.create_subscription(BoundingBox2D, "init_box", self._on_init_box, 1)
         self.on_change()
 
-    @transition
-    def on_deactivate(self) -> None:
-        """Stop listening, then the worker: its targets are published LOST. The network stays."""
-        self._deactivate()
-        self.on_change()
-
-    @transition
-    def on_cleanup(self) -> None:
-        """Let go of the network, the device's memory and the publishers of results."""
-        self._clean_up()
-        self.on_change()
-
-    @transition
-    def on_shutdown(self) -> None:
-        """From any state: what deactivate and cleanup do."""
-        self._deactivate()
-        self._clean_up()
-        self.on_change()
-
-    @transition
-    def on_error(self) -> None:
-        """Back to unconfigured, with nothing half open."""
-        self._deactivate()
-        self._clean_up()
-
     def close(self) -> None:
         """What shutdown does, also from within a failed transition; the last messages go out."""
         try:
@@ -176,6 +145,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         return self._open_requests > 0
 
     def _deactivate(self) -> None:
+        """Stop listening, then the worker: its targets are published LOST. The network stays."""
         for subscription in (self._image_subscription, self._box_subscription):
             if subscription is not None:
                 self.destroy_subscription(subscription)
@@ -189,6 +159,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
             publisher.on_deactivate(None)
 
     def _clean_up(self) -> None:
+        """Let go of the network, the device's memory and the publishers of results."""
         for publisher in self._result_publishers:
             self.destroy_lifecycle_publisher(publisher)
         self._tracks = self._mask = self._debug_image = self._detections = None
@@ -202,17 +173,6 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
         made = (self._tracks, self._mask, self._debug_image, self._detections)
         return [publisher for publisher in made if publisher is not None]
 
-    def failed(self, message: str) -> None:
-        """A transition failed: say it once in the log, and keep it for status and diagnostics."""
-        self._trouble = message
-        self.get_logger().error(message)
-        state = lifecycle_state(self)
-        if state == "activating":
-            self._deactivate()
-        elif state == "configuring":
-            self._clean_up()
-        self.on_change()
-
     @property
     def _active_worker(self) -> TrackingWorker:
         if self._worker is None:
@@ -221,23 +181,8 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]
 
     # Parameters
 
-    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        known = {one.name: one for one in described(TrackerParameters)}
-        mine = {change.name: change.value for change in changes if change.name in known}
-        try:
-            checked(TrackerParameters, mine)
-            for name in mine:
-                reason = known[name].fixed_because
-                if reason and lifecycle_state(self) != "unconfigured":
-                    raise ParameterValueError(
-                        f"{name} can be changed while unconfigured only, as {reason}: clean up the node first"
-                    )
-        except ParameterValueError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
-
-    def _take_parameters(self, _: list[Parameter]) -> None:
-        self._settings = read(self, TrackerParameters)
+    def _take_parameters(self, settings: TrackerParameters) -> None:
+        self._settings = settings
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         if self._worker is not None:
             self._worker.set_parameters(self._settings)

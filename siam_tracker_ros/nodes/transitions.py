@@ -5,22 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from siam_tracker_ros.errors import SiamTrackerError
-
-
-class FailableNode(Protocol):
-    """What a lifecycle node has besides being one, for its transitions to be made with `transition`."""
-
-    def failed(self, message: str) -> None:
-        """A transition failed: log `message` as an error and let go of what the transition had opened."""
-
-    def get_logger(self) -> Any:
-        """The node's logger."""
-
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
@@ -32,7 +21,7 @@ def transition(body: Callable[[Any], None]) -> Transition:
     """
 
     @wraps(body)
-    def callback(node: FailableNode, state: LifecycleState) -> TransitionCallbackReturn:
+    def callback(node: OrderlyLifecycleNode, state: LifecycleState) -> TransitionCallbackReturn:
         name = body.__name__.removeprefix("on_")
         try:
             body(node)
@@ -53,7 +42,69 @@ def lifecycle_state(node: LifecycleNode) -> str:
     return str(node._state_machine.current_state[1])
 
 
-def answer_impossible_transitions(node: LifecycleNode) -> None:
+class OrderlyLifecycleNode(LifecycleNode):  # type: ignore[misc]
+    """A lifecycle node that lets go of everything in whichever way it leaves a state, failures included.
+
+    `on_configure` and `on_activate` are made with `transition` by the node itself.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self._trouble = ""  # why the last transition failed
+        _answer_impossible_transitions(self)
+
+    def _deactivate(self) -> None:
+        """Undo what `on_activate` has done, all or part of it, or nothing."""
+        raise NotImplementedError
+
+    def _clean_up(self) -> None:
+        """Undo what `on_configure` has done, all or part of it, or nothing."""
+        raise NotImplementedError
+
+    def on_change(self) -> None:
+        """Called when the state has changed, or could not be."""
+
+    @transition
+    def on_deactivate(self) -> None:
+        """Stop; what configure has opened stays open."""
+        self._deactivate()
+        self.on_change()
+
+    @transition
+    def on_cleanup(self) -> None:
+        """Let go of what configure has opened."""
+        self._clean_up()
+        self.on_change()
+
+    @transition
+    def on_shutdown(self) -> None:
+        """From any state: what deactivate and cleanup do."""
+        self._deactivate()
+        self._clean_up()
+        self.on_change()
+
+    @transition
+    def on_error(self) -> None:
+        """Back to unconfigured, with nothing half open."""
+        self._deactivate()
+        self._clean_up()
+
+    def failed(self, message: str) -> None:
+        """A transition failed: say it once in the log, keep it for diagnostics, close what it had opened."""
+        self._trouble = message
+        self.get_logger().error(message)
+        state = lifecycle_state(self)
+        if state == "activating":
+            self._deactivate()
+        elif state == "configuring":
+            self._clean_up()
+        self.on_change()
+
+    def _is_unconfigured(self) -> bool:
+        return lifecycle_state(self) == "unconfigured"
+
+
+def _answer_impossible_transitions(node: LifecycleNode) -> None:
     """Refuse what does not start in the present state: rclpy raises, and leaves the caller waiting."""
     service = node._service_change_state
     change_state = service.callback
