@@ -45,6 +45,20 @@ def test_every_entry_of_the_zoo_is_listed_and_no_other() -> None:
     assert listed == set(ZOO)
 
 
+def test_the_contents_lead_to_every_section() -> None:
+    contents, _ = README.split("\n## ", 1)
+    linked = re.findall(r"\[([^]]+)\]\(#([\w-]+)\)", contents)
+    assert sorted(title for title, _ in linked) == sorted(re.findall(r"^## (.+)$", README, re.MULTILINE))
+    for title, anchor in linked:  # as GitHub makes them
+        assert anchor == re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def test_the_layout_names_every_folder_once() -> None:
+    layout = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("siam_tracker_ros/\n")[1]
+    named = re.findall(r"^  (\w+)/", layout.split("```")[0], re.MULTILINE)
+    assert sorted(named) == sorted(path.parent.name for path in ROOT.glob("siam_tracker_ros/*/__init__.py"))
+
+
 def test_every_file_and_command_named_exists() -> None:
     package = ROOT / "siam_tracker_ros"
     for name in re.findall(r"`((?:models|tracking|test)/\w+\.py)`", README):
