@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -26,6 +27,10 @@ _POLL_S = 0.05
 
 class TransitionFailedError(SiamTrackerError):
     """A node that refused a transition, or did not answer in time."""
+
+
+class NoAnswerError(SiamTrackerError):
+    """A service that is not there, or does not answer in time."""
 
 
 class ClientNode:
@@ -74,18 +79,32 @@ class ClientNode:
         return client.call_async(request) if self.wait(client.service_is_ready, within_s) else None
 
     def ask(self, type_: Any, service: str, request: Any, within_s: float) -> Any:
-        """Call a service and wait; its answer, None if there is none in time."""
+        """Call a service and wait; its answer. Raises NoAnswerError where there is none in time."""
         deadline = time.monotonic() + within_s
         future = self.send(type_, service, request, within_s)
         if future is None or not self.wait(future.done, deadline - time.monotonic()):
-            return None
+            raise NoAnswerError(f"{service} does not answer within {within_s:g} s")
         return future.result()
 
     def change_state(self, node: str, transition: str, within_s: float) -> None:
         """Ask lifecycle node `node` for a transition by name. Raises TransitionFailedError."""
         request = ChangeState.Request(transition=Transition(id=_TRANSITIONS[transition], label=transition))
-        answer = self.ask(ChangeState, f"{node}/change_state", request, within_s)
-        if answer is None:
-            raise TransitionFailedError(f"{node} did not {transition} within {within_s:g} s")
+        try:
+            answer = self.ask(ChangeState, f"{node}/change_state", request, within_s)
+        except NoAnswerError:
+            raise TransitionFailedError(f"{node} did not {transition} within {within_s:g} s") from None
         if not answer.success:
             raise TransitionFailedError(f"{node} refused to {transition}")
+
+
+def run_client(name: str, arguments: Sequence[str], act: Callable[[ClientNode], None]) -> int:
+    """A process that does one thing as a node, and ends; the exit status."""
+    try:
+        with ClientNode(name, arguments) as client:
+            act(client)
+    except SiamTrackerError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0

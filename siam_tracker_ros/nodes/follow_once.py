@@ -13,7 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from siam_tracker_msgs.msg import ServoState, Track, TrackArray
 from siam_tracker_msgs.srv import InitTarget
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.nodes.client_node import ClientNode
+from siam_tracker_ros.nodes.client_node import ClientNode, run_client
 
 NAME = "follow_once"
 _READY_S = 120.0
@@ -63,10 +63,7 @@ class _Run:
         self.wait(over, f"{seconds:g} s of servo_state", _READY_S + _SLOWEST * seconds)
 
     def ask(self, type_: Any, service: str, request: Any) -> Any:
-        answer = self.client.ask(type_, service, request, _ANSWER_S)
-        if answer is None:
-            raise FollowError(f"{service} does not answer within {_ANSWER_S:g} s")
-        return answer
+        return self.client.ask(type_, service, request, _ANSWER_S)
 
 
 def follow(client: ClientNode, perfect: bool, settle_s: float, seconds: float) -> None:
@@ -125,15 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--settle", type=float, default=4.0, metavar="S", help="time on the standing target")
     parser.add_argument("--seconds", type=float, default=30.0, metavar="S", help="time on its path")
     args = parser.parse_args(remove_ros_args(words)[1:])
-    try:
-        with ClientNode(NAME, words[1:]) as client:
-            follow(client, args.perfect, args.settle, args.seconds)
-    except SiamTrackerError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_client(NAME, words[1:], lambda client: follow(client, args.perfect, args.settle, args.seconds))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.srv import GetState
@@ -17,7 +16,7 @@ from std_srvs.srv import SetBool, Trigger
 from siam_tracker_msgs.msg import BoundingBox2D
 from siam_tracker_msgs.srv import InitTarget
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.nodes.client_node import ClientNode
+from siam_tracker_ros.nodes.client_node import ClientNode, run_client
 
 NAME = "init_target_once"
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -46,7 +45,7 @@ def box_message(text: str) -> BoundingBox2D:
 def start_target(client: ClientNode, box: BoundingBox2D, source: str, tracker: str) -> None:
     """Call `init_target` for the image that `source` publishes next, then end its pause.
 
-    Raises NotStartedError where something is missing, does not answer or refuses.
+    Raises NotStartedError where something is missing or refuses, NoAnswerError where it does not answer.
     """
     states: list[str] = []
     infos: list[CameraInfo] = []
@@ -62,8 +61,8 @@ def start_target(client: ClientNode, box: BoundingBox2D, source: str, tracker: s
     if future is None:
         raise NotStartedError("nobody serves init_target: is the tracker running?")
     # Whoever answers this has taken the request above in: the image may come.
-    _answer(client, GetState, f"{tracker}/get_state", GetState.Request())
-    step = _answer(client, Trigger, f"{source}/step", Trigger.Request())
+    client.ask(GetState, f"{tracker}/get_state", GetState.Request(), _ANSWER_S)
+    step = client.ask(Trigger, f"{source}/step", Trigger.Request(), _ANSWER_S)
     if not step.success:
         raise NotStartedError(f"{source} publishes no image: {step.message}")
     if not client.wait(future.done, _ANSWER_S):
@@ -72,21 +71,14 @@ def start_target(client: ClientNode, box: BoundingBox2D, source: str, tracker: s
     if answer.error_code == InitTarget.Response.TIMEOUT and client.wait(lambda: infos, _ANSWER_S):
         # A machine under load: by now the image may have arrived and be kept.
         request.header = infos[0].header
-        answer = _answer(client, InitTarget, "init_target", request)
+        answer = client.ask(InitTarget, "init_target", request, _ANSWER_S)
     if not answer.success:
         raise NotStartedError(f"init_target refused: {answer.message}")
-    playing = _answer(client, SetBool, f"{source}/pause", SetBool.Request(data=False))
+    playing = client.ask(SetBool, f"{source}/pause", SetBool.Request(data=False), _ANSWER_S)
     if not playing.success and states[-1:] != ["finished"]:
         raise NotStartedError(f"{source} does not play on: {playing.message}")
     stamp = answer.header.stamp
     print(f"target {answer.id} started in the image of {stamp.sec}.{stamp.nanosec:09d}", flush=True)
-
-
-def _answer(client: ClientNode, type_: Any, service: str, request: Any) -> Any:
-    answer = client.ask(type_, service, request, _ANSWER_S)
-    if answer is None:
-        raise NotStartedError(f"{service} does not answer within {_ANSWER_S:g} s")
-    return answer
 
 
 def _state(message: DiagnosticStatus) -> str:
@@ -101,16 +93,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", default="video_source_node", metavar="NODE", help="who publishes")
     parser.add_argument("--tracker", default="tracker_node", metavar="NODE", help="who tracks")
     args = parser.parse_args(remove_ros_args(words)[1:])
-    try:
-        box = box_message(args.box)
-        with ClientNode(NAME, words[1:]) as client:
-            start_target(client, box, args.source, args.tracker)
-    except SiamTrackerError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_client(
+        NAME,
+        words[1:],
+        lambda client: start_target(client, box_message(args.box), args.source, args.tracker),
+    )
 
 
 if __name__ == "__main__":
