@@ -19,10 +19,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 
 from siam_tracker_msgs.msg import Track, TrackArray, TrackerStatus
-from siam_tracker_ros.demo.bag import BagError
 from siam_tracker_ros.demo.pictures import contact_sheet, course, sheet_places
 from siam_tracker_ros.demo.run_measures import RunMeasures, measure, overlay_images
 from siam_tracker_ros.demo.video import write_video
+from siam_tracker_ros.footage.bag import BagError
 from siam_tracker_ros.footage.bag_writer import BagSettings, BagTopic, BagWriter
 from siam_tracker_ros.nodes.message_definitions import MessageDefinitions
 

@@ -150,6 +150,26 @@ def test_a_lost_target_is_not_found(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["mean_iou"] == pytest.approx(4 / 9)
 
 
+def test_a_target_that_was_given_up_is_not_found_from_the_next_image_on(tmp_path: Path) -> None:
+    messages: list[tuple[str, Any]] = [
+        ("/info", CameraInfo(header=header(number))) for number in range(FRAMES)
+    ]
+    for number in range(5):
+        messages.append(("/tracks", tracks(number, 100.0)))
+    # The tracker ends: it says so with the stamp of the last image, which has its answer.
+    farewell = tracks(4, 0.0, Track.LOST)
+    farewell.preprocess_ms = 0.0
+    messages.append(("/tracks", farewell))
+    bag = write_bag(tmp_path / "bag", {"/info": "info", "/tracks": "tracks"}, messages)
+    labels = tmp_path / "truth.txt"
+    labels.write_text("100,50,40,20\n" * FRAMES)
+    out = tmp_path / "scores.json"
+    assert main(["eval", "--bag", str(bag), "--truth", str(labels), "--json", str(out)]) == 0
+    content = json.loads(out.read_text())
+    assert content["mean_iou"] == pytest.approx(4 / 9)
+    assert content["states"] == {"TRACKING": 5}
+
+
 def test_a_bag_that_was_cut_off_gives_what_is_there(bag: Path, capsys: Any) -> None:
     (file,) = bag.glob("*.mcap")
     data = file.read_bytes()

@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     """Run it and report; the exit status. Raises SiamTrackerError."""
     from siam_tracker_ros.bringup.own_domain import own_domain
     from siam_tracker_ros.bringup.source_plan import SOURCE
-    from siam_tracker_ros.demo.bag import BagError
     from siam_tracker_ros.demo.run_measures import measure
+    from siam_tracker_ros.footage.bag import BagError
 
     outputs = _Outputs.named(args.out)
     look = _look_at(args)
@@ -206,9 +206,11 @@ def _report(outputs: _Outputs, measures: RunMeasures) -> None:
         f"{measures.frames_published} images published, {len(measures.frames)} tracked in, {dropped}; "
         f"{states}"
     )
-    p50, p95 = measures.latency_ms(50), measures.latency_ms(95)
-    if p50 is not None and p95 is not None:
-        print(f"latency from image to tracks: median {p50:.1f} ms, 95 % within {p95:.1f} ms")
+    if measures.frames:
+        median, most = measures.latency_ms["p50"], measures.latency_ms["p95"]
+        print(f"latency from image to tracks: median {median:.1f} ms, 95 % within {most:.1f} ms")
+    for loss in measures.losses:
+        print(f"lost of the bag: {loss}")
     for path in (outputs.video, outputs.bag, outputs.page, outputs.numbers):
         if path.exists():
             print(f"wrote {path}")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from siam_tracker_ros.control.frames import AngularRates, wrap_angle
 from siam_tracker_ros.control.line_of_sight import sight_along
 from siam_tracker_ros.control.supervisor import ServoState, TrackState
-from siam_tracker_ros.demo.bag import BagError, bag_reader, stamp_ns, topic_connections
+from siam_tracker_ros.footage.bag import BagError, open_bag
+from siam_tracker_ros.footage.bag_images import stamp_ns
 from siam_tracker_ros.simulation.loop_record import LoopRecord, LoopSample
 
 # A target that turns faster than this has set out, rad/s.
@@ -152,19 +153,18 @@ _ALWAYS = "truth/bearing"
 _EMPTY: NDArray[np.float64] = np.zeros((0, 4))
 
 
-def _read(bag: Path) -> dict[str, NDArray[np.float64]]:
+def _read(path: Path) -> dict[str, NDArray[np.float64]]:
     """Per topic rows of time (s) and values, in order of time."""
     rows: dict[str, list[tuple[float, ...]]] = {}
-    with bag_reader(bag) as reader:
-        simulated = topic_connections(reader, _ALWAYS)
-        namespace = simulated[0].topic.removesuffix(_ALWAYS) if simulated else "/"
-        wanted = [one for one in reader.connections if one.topic.removeprefix(namespace) in _VALUES]
-        for connection, _, raw in reader.messages(wanted):
-            message: Any = reader.deserialize(raw, connection.msgtype)
-            topic = connection.topic.removeprefix(namespace)
-            values = _VALUES[topic](message)
+    with open_bag(path) as bag:
+        simulated = bag.topics_called(_ALWAYS)
+        namespace = simulated[0].removesuffix(_ALWAYS) if simulated else "/"
+        wanted = [topic for topic in bag.types if topic.removeprefix(namespace) in _VALUES]
+        for one in bag.messages(wanted):
+            topic = one.topic.removeprefix(namespace)
+            values = _VALUES[topic](one.message)
             if values is not None:
-                rows.setdefault(topic, []).append((stamp_ns(message.header.stamp) * 1e-9, *values))
+                rows.setdefault(topic, []).append((stamp_ns(one.message.header.stamp) * 1e-9, *values))
     return {topic: np.array(sorted(found), np.float64) for topic, found in rows.items()}
 
 

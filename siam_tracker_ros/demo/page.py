@@ -54,10 +54,11 @@ def summary_page(title: str, run: RunMeasures, notes: str, video: str, pictures:
     """The page, HTML. `video` is a file beside it or empty; `pictures`: `sheet` (JPEG), `course` (PNG)."""
     facts = {"images published": run.frames_published, "tracked in": len(run.frames)}
     facts["dropped"] = run.dropped_frames
-    p50, p95 = run.latency_ms(50), run.latency_ms(95)
     words: dict[str, str] = {name: str(value) for name, value in facts.items()}
-    if p50 is not None and p95 is not None:
-        words["latency, median"], words["latency, 95 %"] = f"{p50:.1f} ms", f"{p95:.1f} ms"
+    if run.frames:
+        latency = run.latency_ms
+        words["latency, median"] = f"{latency['p50']:.1f} ms"
+        words["latency, 95 %"] = f"{latency['p95']:.1f} ms"
     words |= {name: str(count) for name, count in run.states.items()}
     encoded = {name: base64.b64encode(data).decode() for name, data in pictures.items()}
     template = Environment(autoescape=True).from_string(_PAGE)

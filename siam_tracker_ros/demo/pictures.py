@@ -56,19 +56,19 @@ def course(run: RunMeasures) -> bytes:
     start = run.frames[0].stamp_ns
     times = np.array([(frame.stamp_ns - start) / 1e9 for frame in run.frames])
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
-    ids = list(dict.fromkeys(id for frame in run.frames for id in frame.confidences))
+    ids = list(dict.fromkeys(id for frame in run.frames for id in frame.tracks))
     seen: dict[TrackState, None] = {}
     for id, style in zip(ids, ("-", "--", ":", "-.") * len(ids), strict=False):
-        of = [(time, frame) for time, frame in zip(times, run.frames, strict=True) if id in frame.states]
+        of = [(time, frame) for time, frame in zip(times, run.frames, strict=True) if id in frame.tracks]
         if id == ids[0]:
             for time, frame in of:
-                state = frame.states[id]
+                state = frame.tracks[id].state
                 seen[state] = None
                 above.axvspan(time - step / 2, time + step / 2, color=_rgb(state), alpha=0.35, linewidth=0)
         label = f"target {id}" if len(ids) > 1 else "confidence"
         above.plot(
             [time for time, _ in of],
-            [frame.confidences[id] for _, frame in of],
+            [frame.tracks[id].confidence for _, frame in of],
             style,
             color="black",
             label=label,
@@ -79,10 +79,9 @@ def course(run: RunMeasures) -> bytes:
     above.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     above.set(ylabel="confidence", ylim=(-0.02, 1.02))
     below.plot(times, [frame.latency_ms for frame in run.frames], color="black", linewidth=1)
-    for percent in (50, 95):
-        value = run.latency_ms(percent) or 0.0
+    for name, value in run.latency_ms.items():
         below.axhline(
-            value, color="grey", linestyle=":" if percent == 95 else "--", label=f"p{percent} {value:.0f} ms"
+            value, color="grey", linestyle=":" if name == "p95" else "--", label=f"{name} {value:.0f} ms"
         )
     below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     below.set(ylabel="latency, ms", xlabel="footage time, s", ylim=(0, None))

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from siam_tracker_ros.evaluation.datasets.label_files import read_regions
 from siam_tracker_ros.evaluation.regions import Region
 from siam_tracker_ros.evaluation.report_data import latency_summary
 from siam_tracker_ros.evaluation.results import SKIPPED, STARTED, TrackerRun
 from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
+from siam_tracker_ros.evaluation.tracked_images import (
+    RecordedTrack,
+    TrackedImage,
+    latencies,
+    stage_times,
+    tracked_image,
+    tracks_of,
+)
 from siam_tracker_ros.footage.bag import BagMessage, open_bag
 from siam_tracker_ros.footage.bag_images import (
     BagImages,
@@ -28,22 +35,11 @@ from siam_tracker_ros.footage.bag_images import (
     stamp_ns,
 )
 from siam_tracker_ros.footage.image_conversion import ImageConversionError
-from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.crop import Frame
 from siam_tracker_ros.tracking.state import TrackState
 
 _TRACKS = "siam_tracker_msgs/msg/TrackArray"
 _INFO = "sensor_msgs/msg/CameraInfo"
-_STAGES = ("preprocess_ms", "inference_ms", "postprocess_ms")
-
-
-@dataclass(frozen=True)
-class RecordedTrack:
-    """What was said of one target in one image."""
-
-    box: Box
-    confidence: float
-    state: TrackState
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +47,10 @@ class Recording:
     """What a bag tells of a tracker's run.
 
     `images_from` is the topic whose stamps (ns, growing) are those of the camera's images; `has_images` says
-    whether the images themselves were recorded there. `tracks` are by target and stamp; `truth` likewise,
-    where the bag has a topic of it. Latencies go from an image's arrival at the tracker to its tracks' going
-    out, and from its stamp where the clocks are one; `losses` says what of the bag could not be read.
+    whether the images themselves were recorded there. `tracks` are by target and stamp, `ends` the stamps of
+    images after which a target was given up; `truth` is as `tracks`, where the bag has a topic of it.
+    `tracked` are the images that were tracked in, as they were published; `losses` says what of the bag could
+    not be read.
     """
 
     path: Path
@@ -62,10 +59,9 @@ class Recording:
     stamps_ns: tuple[int, ...]
     frame_size: tuple[int, int]
     tracks: Mapping[str, Mapping[int, RecordedTrack]]
+    ends: Mapping[str, Collection[int]]
     truth: Mapping[str, Mapping[int, RecordedTrack]]
-    latencies_ms: NDArray[np.float64]
-    ages_ms: NDArray[np.float64]
-    stages_ms: Mapping[str, NDArray[np.float64]]
+    tracked: tuple[TrackedImage, ...]
     dropped_by_tracker: int
     losses: tuple[str, ...]
 
@@ -84,9 +80,9 @@ class Recording:
             "image_rate": self.image_rate,
             "images_tracked": len(tracked),
             "dropped_by_tracker": self.dropped_by_tracker,
-            "latency_ms": latency_summary(self.latencies_ms),
-            "age_ms": latency_summary(self.ages_ms),
-            "stages_ms": {name: latency_summary(values) for name, values in self.stages_ms.items()},
+            "latency_ms": latencies(self.tracked),
+            "age_ms": latency_summary(np.array([image.age_ms for image in self.tracked])),
+            "stages_ms": stage_times(self.tracked),
             "states": dict(states.most_common()),
             "losses": list(self.losses),
         }
@@ -139,10 +135,9 @@ def read_recording(
         tuple(stamps),
         size,
         reader.targets,
+        reader.ends,
         truth_reader.targets,
-        np.array(reader.latencies),
-        np.array(reader.ages),
-        {name: np.array(values) for name, values in reader.stages.items()},
+        tuple(reader.images),
         reader.dropped,
         losses,
     )
@@ -162,9 +157,8 @@ class _TracksReader:
 
     def __init__(self) -> None:
         self.targets: dict[str, dict[int, RecordedTrack]] = {}
-        self.latencies: list[float] = []
-        self.ages: list[float] = []
-        self.stages: dict[str, list[float]] = {name: [] for name in _STAGES}
+        self.ends: dict[str, set[int]] = {}
+        self.images: list[TrackedImage] = []
         self.dropped = 0
         self.frame_size: tuple[int, int] | None = None
 
@@ -172,21 +166,16 @@ class _TracksReader:
         if message.image_width and message.image_height:
             self.frame_size = int(message.image_width), int(message.image_height)
         self.dropped = max(self.dropped, int(message.dropped_frames))
-        # Without a time of its own the message only says what became of the targets.
-        if message.preprocess_ms:
-            published = stamp_ns(message.published)
-            self.latencies.append((published - stamp_ns(message.received)) / 1e6)
-            self.ages.append((published - stamp) / 1e6)
-            for name in _STAGES:
-                self.stages[name].append(float(getattr(message, name)))
-        for track in message.tracks:
-            box = track.bbox
-            corner = box.center_x - (box.size_x - 1) / 2, box.center_y - (box.size_y - 1) / 2
-            self.targets.setdefault(track.id, {})[stamp] = RecordedTrack(
-                Box(*map(float, (*corner, box.size_x, box.size_y))),
-                float(track.confidence),
-                TrackState(track.state),
-            )
+        image = tracked_image(message)
+        if image is not None:
+            self.images.append(image)
+        for target, track in tracks_of(message).items():
+            known = self.targets.setdefault(target, {})
+            if image is None and stamp in known:
+                # The image has its answer: this is what became of the target after it.
+                self.ends.setdefault(target, set()).add(stamp)
+            else:
+                known[stamp] = track
 
 
 def recorded_run(recording: Recording, target: str) -> tuple[TrackerRun, int]:
@@ -211,6 +200,8 @@ def recorded_run(recording: Recording, target: str) -> tuple[TrackerRun, int]:
         lost = newest.state == TrackState.LOST
         regions.append(SKIPPED if lost else newest.box)
         confidences.append(0.0 if lost else newest.confidence)
+        if stamp in recording.ends.get(target, ()):
+            newest = replace(newest, state=TrackState.LOST)
     regions[0] = STARTED
     nothing = np.full(len(regions), math.nan)
     return TrackerRun(tuple(regions), np.array(confidences), nothing, (None,) * len(regions)), begin

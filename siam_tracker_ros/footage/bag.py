@@ -80,6 +80,10 @@ class Bag:
         """Topics of one of these types (`sensor_msgs/msg/Image`), in the order of the bag."""
         return [topic for topic, type_name in self.types.items() if type_name in types]
 
+    def topics_called(self, name: str) -> list[str]:
+        """Topics of this name, in whatever namespace."""
+        return [topic for topic in self.types if f"/{topic}".endswith(f"/{name}")]
+
     def messages(self, topics: Collection[str] | None = None) -> Generator[BagMessage, None, None]:
         """Messages in the order in which they were recorded, of these topics, by default of all.
 
