@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_footage import STILL, drawn_data
+from training_footage import STILL, drawn_data, short_run
 
 from siam_tracker_ros.models.checkpoint import load_state, read_checkpoint
 from siam_tracker_ros.models.siamese import SiameseNetwork
@@ -46,16 +46,7 @@ def tiny_run(data, folder, **more):
         steps=6,
         batch_size=2,
         data=data,
-        run=RunConfig(
-            folder=str(folder),
-            precision="fp32",
-            workers=0,
-            log_every=1,
-            checkpoint_every=2,
-            validate_every=1000,
-            validation_pairs=2,
-            tensorboard=True,
-        ),
+        run=short_run(folder, checkpoint_every=2, tensorboard=True),
         augmentation=STILL,
         pairs=PairConfig(negative_share=0.0),
         losses=LossConfig(mask_weight=4.0, masks_per_batch=1),

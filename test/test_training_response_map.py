@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from training_footage import STILL, drawn_data
+from training_footage import STILL, drawn_data, short_run
 
 from siam_tracker_ros.models.zoo import get_entry
 from siam_tracker_ros.tracking.anchors import anchor_grid
@@ -20,7 +20,6 @@ from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 from siam_tracker_ros.training.config import (
     OptimiserConfig,
     PairConfig,
-    RunConfig,
     TrainConfig,
     TrainConfigError,
 )
@@ -54,15 +53,7 @@ def tiny_run(data, folder, model, steps, optimiser):
         steps=steps,
         batch_size=2,
         data=data,
-        run=RunConfig(
-            folder=str(folder),
-            precision="fp32",
-            workers=0,
-            log_every=1,
-            checkpoint_every=1000,
-            validate_every=1000,
-            validation_pairs=2,
-        ),
+        run=short_run(folder),
         augmentation=replace(STILL, search_shift=16.0),
         pairs=PairConfig(negative_share=0.0),
         optimiser=optimiser,

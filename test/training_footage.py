@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from siam_tracker_ros.training.config import AugmentationConfig, DataConfig, DataSource
+from siam_tracker_ros.training.config import AugmentationConfig, DataConfig, DataSource, RunConfig
 
 TARGET_BGR = (40, 220, 250)
 STILL = AugmentationConfig(
@@ -88,3 +90,17 @@ def drawn_data(folder: Path) -> DataConfig:
         held_out_sequences=("held",),
         held_out_stills=0.0,
     )
+
+
+def short_run(folder: Path, **more: Any) -> RunConfig:
+    """A run that is logged at every step, in this process and in single precision."""
+    run = RunConfig(
+        folder=str(folder),
+        precision="fp32",
+        workers=0,
+        log_every=1,
+        checkpoint_every=1000,
+        validate_every=1000,
+        validation_pairs=2,
+    )
+    return replace(run, **more)
