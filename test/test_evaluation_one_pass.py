@@ -229,6 +229,16 @@ def test_jobs_run_in_processes_and_one_that_fails_leaves_the_others(tmp_path):
     assert results.find_run(jobs[1].folder, "two") is None
 
 
+def test_a_ray_cluster_does_the_same_jobs(tmp_path):
+    ray = pytest.importorskip("ray", reason="NOT TESTED: Ray is not installed")
+    draw_sequence(tmp_path / "data" / "one", 0, frames=3, masks=False)
+    try:
+        assert [each.sequence for each in do_all([job(tmp_path)], ray_address="local")] == ["one"]
+        assert results.find_run(job(tmp_path).folder, "one") is not None
+    finally:
+        ray.shutdown()
+
+
 def test_an_unknown_baseline_says_which_there_are():
     with pytest.raises(EvaluationError, match="opencv:csrt, opencv:kcf, opencv:mil"):
         make_tracker(TrackerSpec("opencv:nope"))

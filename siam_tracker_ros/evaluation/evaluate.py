@@ -142,7 +142,13 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, str | None
         raise EvaluationError(
             "--ray needs Ray on this machine and on the cluster's: pip install ray"
         ) from error
-    ray.init(address=address, ignore_reinit_error=True)
+    try:
+        ray.init(address=address, ignore_reinit_error=True)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EvaluationError(
+            f"no Ray cluster at {address} (HOST:PORT, auto for the one of this machine, local for one of "
+            f"this run alone): {error}"
+        ) from error
     remote = ray.remote(do)
     waiting = {remote.remote(job): job for job in jobs}
     while waiting:
