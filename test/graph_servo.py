@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import subprocess
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import QuaternionStamped, TwistStamped
-from graph_tracker import DEADLINE_S, end
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from graph_process import DEADLINE_S, Operator, node_process
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, JointState, Range
@@ -55,21 +47,16 @@ def stamp_of(ns: int) -> Time:
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
-class ServoGraph:
+class ServoGraph(Operator):
     """Camera, gimbal and tracker of one servo: each is published as long as it is not None.
 
     What a test changes is published from the next tick on; the gimbal stands unless a test moves it.
     """
 
-    def __init__(self, process: subprocess.Popen[str] | None = None) -> None:
-        self._process = process
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
-        self.node = rclpy.create_node("rig", context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._clients: dict[str, Any] = {}
+    operated = NODE
 
+    def __init__(self, process: subprocess.Popen[str] | None = None) -> None:
+        super().__init__("rig", process=process)
         self.commands: list[TwistStamped] = []
         self.states: list[ServoState] = []
         self.positions: list[JointState] = []
@@ -122,11 +109,6 @@ class ServoGraph:
         self.range: Range | None = None
         self.odometry: Odometry | None = None
 
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self.context.shutdown()
-
     # What the world does
 
     def now_ns(self) -> int:
@@ -174,7 +156,13 @@ class ServoGraph:
         self.track_publisher.publish(self._tracks(list(tracks)))
         return self.now_ns()
 
-    def wait(self, until: Callable[[], Any], what: str, alive: bool = True) -> Any:
+    def wait(
+        self,
+        until: Callable[[], Any],
+        what: str,
+        each: Callable[[], None] | None = None,
+        alive: bool = True,
+    ) -> Any:
         """Play on until `until()` is true, and return it. Fails after DEADLINE_S, or if the node ends."""
         deadline = time.monotonic() + DEADLINE_S
         while not (result := until()):
@@ -184,40 +172,12 @@ class ServoGraph:
             if alive:
                 assert self._process is None or self._process.poll() is None, "the node has ended"
             self._play()
+            if each is not None:
+                each()
             self._executor.spin_once(timeout_sec=0.002)
         return result
 
     # What an operator does
-
-    def ask(self, type_: Any, name: str, **fields: Any) -> Any:
-        """Call a service and wait for its answer."""
-        if name not in self._clients:
-            self._clients[name] = self.node.create_client(type_, name)
-        client = self._clients[name]
-        self.wait(client.service_is_ready, f"service {name}")
-        future = client.call_async(type_.Request(**fields))
-        self.wait(future.done, f"the answer of {name}")
-        return future.result()
-
-    def change_state(self, name: str) -> bool:
-        transition = Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
-        return self.ask(ChangeState, f"{NODE}/change_state", transition=transition).success
-
-    def state(self) -> str:
-        return self.ask(GetState, f"{NODE}/get_state").current_state.label
-
-    def set_parameter(self, name: str, value: Any) -> str:
-        """Set a parameter; the reason where it was refused."""
-        kinds = {
-            bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
-            int: (ParameterType.PARAMETER_INTEGER, "integer_value"),
-            float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
-            str: (ParameterType.PARAMETER_STRING, "string_value"),
-        }
-        kind, field = kinds[type(value)]
-        parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-        (result,) = self.ask(SetParameters, f"{NODE}/set_parameters", parameters=[parameter]).results
-        return "" if result.successful else result.reason
 
     def set(self, name: str, value: Any) -> None:
         """Set a parameter, to be set back before the next test."""
@@ -294,13 +254,8 @@ def moving(command: TwistStamped) -> bool:
     return any(number != 0 or math.isnan(number) for number in numbers)
 
 
-@contextmanager
-def servo_process(*arguments: str, script: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A servo node in a process group of its own, or `script` in its place; killed if it does not end."""
-    program = [str(script)] if script else ["-m", "siam_tracker_ros.nodes.servo_node"]
-    command = [sys.executable, *program, "--ros-args", *arguments]
-    process = subprocess.Popen(command, env=os.environ, start_new_session=True, text=True)
-    try:
-        yield process
-    finally:
-        end(process)
+def servo_process(
+    *arguments: str, script: Path | None = None
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A servo node, or `script` in its place."""
+    return node_process(script or NODE, *arguments)

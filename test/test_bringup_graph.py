@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
+from graph_process import end
 from graph_tracker import Graph
 from rosbags.highlevel import AnyReader
 
@@ -80,12 +81,7 @@ def running(tmp_path: Path, *arguments: str) -> Iterator[Running]:
         try:
             yield Running(process, log)
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(DEADLINE_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            end(process)
 
 
 def shared_memory(pids: list[int]) -> set[Path]:

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("launch_ros.actions", reason="NOT TESTED: launch_ros is not installed")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
+from graph_process import end
 from graph_tracker import Graph
 from launch.actions import DeclareLaunchArgument
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
@@ -52,18 +53,19 @@ def launched(tmp_path: Path, file: str, *arguments: str) -> Iterator[tuple[subpr
     with (
         log.open("w") as out,
         subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=environment, text=True, cwd=tmp_path
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=tmp_path,
+            text=True,
+            start_new_session=True,
         ) as process,
     ):
         try:
             yield process, log
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(DEADLINE_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            end(process)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces 
 
 import rclpy
 from geometry_msgs.msg import TwistStamped, Vector3Stamped
-from graph_tracker import end, stamp_ns
+from graph_process import end
+from graph_tracker import stamp_ns
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock

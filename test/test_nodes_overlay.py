@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
-from graph_tracker import FRAME_NS, HEIGHT, WIDTH, Graph, end, image_message, node_process, scene, stamp_ns
+from graph_process import end, node_process
+from graph_tracker import FRAME_NS, HEIGHT, WIDTH, Graph, image_message, scene, stamp_ns
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header

@@ -15,8 +15,7 @@ pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces 
 
 import cv2
 from builtin_interfaces.msg import Time
-from graph_process import Listener, node_process, parameters
-from graph_tracker import DEADLINE_S, end
+from graph_process import DEADLINE_S, Listener, end, node_process, parameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header

@@ -17,6 +17,7 @@ pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces 
 
 from geometry_msgs.msg import QuaternionStamped, TwistStamped
 from gimbal_manager import GimbalManager
+from graph_process import DEADLINE_S
 from graph_servo import (
     FOCAL,
     FRAME,
@@ -28,10 +29,10 @@ from graph_servo import (
     moving,
     servo_process,
 )
-from graph_tracker import DEADLINE_S, box_in_scene, image_message, scene, tracker_process
 from graph_tracker import HEIGHT as SCENE_HEIGHT
 from graph_tracker import NODE as TRACKER
 from graph_tracker import WIDTH as SCENE_WIDTH
+from graph_tracker import box_in_scene, image_message, scene, tracker_process
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry

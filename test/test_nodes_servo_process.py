@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
+from graph_process import DEADLINE_S
 from graph_servo import ServoGraph, moving, servo_process
-from graph_tracker import DEADLINE_S
 from std_msgs.msg import String
 
 from siam_tracker_msgs.msg import ServoState

@@ -20,15 +20,14 @@ pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces 
 
 import torch
 from builtin_interfaces.msg import Time
+from graph_process import DEADLINE_S, end
 from graph_tracker import (
-    DEADLINE_S,
     FRAME_NS,
     HEIGHT,
     NODE,
     WIDTH,
     Graph,
     box_in_scene,
-    end,
     image_message,
     scene,
     stamp_ns,

@@ -18,8 +18,8 @@ pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from graph_process import Listener, node_process, parameters
-from graph_tracker import DEADLINE_S, end, stamp_ns
+from graph_process import DEADLINE_S, Listener, end, node_process, parameters
+from graph_tracker import stamp_ns
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile

@@ -20,8 +20,7 @@ pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces 
 
 from ament_index_python.packages import get_package_share_directory
 from builtin_interfaces.msg import Time
-from graph_process import Listener, node_process, parameters
-from graph_tracker import DEADLINE_S, end
+from graph_process import DEADLINE_S, Listener, end, node_process, parameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
