@@ -11,12 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
+from parity_driver import MaskDriver
 
-from siam_tracker_ros.models.checkpoint import load_state, normalise_state
-from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.pysot_config import entry_from_pysot
-from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.tracking.boxes import CenterBox
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
@@ -44,34 +41,9 @@ class Adapter:
     """What `check.py` drives: the bare network, and the tracker with its state set from outside."""
 
     def __init__(self, name: str, config: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> None:
-        entry = entry_from_pysot(name, config)
-        network = SiameseNetwork(entry.model).eval()
-        tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}
-        load_state(network, normalise_state(tensors, name), name)
-        tracker = SiamTracker(entry, network, device="cpu")
-        # The network that tracks, in its inference form, is the one to be compared.
-        self._network = tracker._network
-        self.tracker = _Tracker(tracker)
-
-    @torch.inference_mode()
-    def template(self, exemplar: np.ndarray) -> None:
-        self._template = self._network.template(torch.from_numpy(exemplar))
-
-    @torch.inference_mode()
-    def track(self, search: np.ndarray) -> dict[str, Any]:
-        self._features = self._network.features(torch.from_numpy(search))
-        cls, loc = self._network.respond(self._template, self._features)
-        out = {"cls": cls, "loc": loc}
-        mask = self._network.config.mask
-        if mask is not None and mask.coarse_size is not None:
-            level = self._features.levels[mask.level]
-            out["mask"] = self._network.mask_head.coarse(self._template.mask, level)
-        return out
-
-    @torch.inference_mode()
-    def mask_refine(self, position: tuple[int, int]) -> torch.Tensor:
-        cells = Cells([0], [position[0]], [position[1]])
-        return self._network.refine_masks(self._template, self._features, cells)
+        driver = MaskDriver(entry_from_pysot(name, config), state)
+        self.template, self.track, self.mask_refine = driver.template, driver.track, driver.mask_refine
+        self.tracker = _Tracker(driver.tracker)
 
     def set_state(self, center: np.ndarray, size: np.ndarray, lost: bool) -> None:
         target = self.tracker.target
