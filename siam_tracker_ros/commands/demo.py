@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(its numbers, measured from the bag). Exit status: 0 done, 1 an error told in one line, 130 after "
         "Ctrl-C and 143 after SIGTERM, with what there was until then."
     )
-    parser.add_argument("source", metavar="SOURCE", help="video file, folder of images, camera, stream URL")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="video file, folder of images, bag, camera, stream URL"
+    )
     parser.add_argument(
         "--box", metavar="X,Y,W,H", help="target in the first image; without it you draw it with the mouse"
     )

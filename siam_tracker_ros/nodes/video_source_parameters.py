@@ -13,8 +13,9 @@ class VideoSourceParameters:
 
     source: str = parameter(
         "",
-        "Video file; folder of images, or a pattern (shots/*.png); camera index (0) or /dev/video0; stream "
-        "URL (rtsp://, http://, ...); or gst: and a GStreamer pipeline that ends in a BGR appsink.",
+        "Video file; folder of images, or a pattern (shots/*.png); bag, of several cameras as "
+        "BAG::/camera/image_raw; camera index (0) or /dev/video0; stream URL (rtsp://, http://, ...); or "
+        "gst: and a GStreamer pipeline that ends in a BGR appsink.",
         read_only=True,
     )
     frames: str = parameter(
