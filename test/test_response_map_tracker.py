@@ -81,7 +81,11 @@ def test_targets_of_a_batch_do_not_mix() -> None:
     config = PyramidConfig()
     first, second = [bump(4, 9, h) for h in (3, 5, 4)], [bump(12, 3, h) for h in (6, 5, 4)]
     mixed = [m for pair in zip(first, second, strict=True) for m in pair]
-    assert chosen(mixed, config) == [*chosen(first, config), *chosen(second, config)]
+    # Sums over a batch may run in another order.
+    for found, alone in zip(
+        chosen(mixed, config), [*chosen(first, config), *chosen(second, config)], strict=True
+    ):
+        assert tuple(found) == pytest.approx(tuple(alone), rel=1e-5)
 
 
 @pytest.mark.parametrize("influence", [0.0, 0.3])

@@ -76,6 +76,6 @@ class TrackResult:
     confidence: float
     state: TrackState
     velocity: tuple[float, float]
-    evidence: Evidence | None = None
     mask: TargetMask | None = None
     rotated_box: RotatedBox | None = None
+    evidence: Evidence | None = None

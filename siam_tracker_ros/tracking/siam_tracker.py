@@ -401,7 +401,9 @@ class SiamTracker:
         keeps_clip = config.clip_state and (long_term is None or long_term.clip_state)
         target.box = clipped if keeps_clip else after
         result_box = clipped.corner_box(config.crop.result_center)
-        return TrackResult(result_box, score, sure, target.condition.state, target.velocity, evidence)
+        return TrackResult(
+            result_box, score, sure, target.condition.state, target.velocity, evidence=evidence
+        )
 
     def _masks(
         self,
