@@ -6,9 +6,18 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from siam_tracker_ros.footage.sequence_folder import LabelledSequence
+    from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+    from siam_tracker_ros.training.calibration import Observation
 
 HELP = "measure how far confidence and LOST can be believed, and fit them"
+
+_FITTED = ("bias", "score", "margin", "plausibility")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,21 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Observe, print the tables and the fitted constants, draw."""
-    from tqdm import tqdm
-
-    from siam_tracker_ros.footage.sequence_folder import read_sequence, sequence_folders
     from siam_tracker_ros.footage.whole_file import check_output_file, told_of
     from siam_tracker_ros.tracking.siam_tracker import SiamTracker
     from siam_tracker_ros.training.calibration import (
-        PRESENT_FRAMES,
         CalibrationError,
-        Observation,
-        calibration_error,
         draw_calibration,
         fit_confidence,
         frames_to_lost,
         lost_rates,
-        observe,
         reliability,
         with_confidence,
     )
@@ -55,69 +57,46 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             check_output_file(path)
     tracker = SiamTracker.from_weights(args.weights, model=args.model, device=args.device)
-    tracking = tracker.entry.tracking
-    grace = frames_to_lost(tracking)
-    if args.starts < 1 or args.length < PRESENT_FRAMES + grace + 1:
-        raise CalibrationError(
-            f"--starts has to be 1 at least, --length {PRESENT_FRAMES + grace + 1}: {PRESENT_FRAMES} frames "
-            f"with the target and {grace} until LOST"
-        )
-    sequences = [read_sequence(folder) for folder in sequence_folders(args.data)]
-    if args.only:
-        unknown = set(args.only) - {sequence.name for sequence in sequences}
-        if unknown:
-            raise CalibrationError(f"{args.data} has no sequence called {', '.join(sorted(unknown))}")
-        sequences = [sequence for sequence in sequences if sequence.name in args.only]
-    seen = []
-    with tqdm(unit="frame", disable=None) as bar:
-        for sequence in sequences:
-            seen += observe(tracker, sequence, args.starts, args.length, bar.update)
-    print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", file=sys.stderr)
+    name, grace = tracker.entry.name, frames_to_lost(tracker.entry.tracking)
+    _check_length(args, grace)
+    sequences = _wanted_sequences(args.data, args.only)
+    seen = _observations(tracker, sequences, args)
+    print(f"{name} on {tracker.device}: {tracker.device_note}", file=sys.stderr)
     if not seen:
         raise CalibrationError(f"{args.data}: no frame could be tracked")
 
-    def tell(what: str, observations: list[Observation]) -> float:
-        bins = reliability(observations)
-        error = calibration_error(bins)
-        print(f"\n{what}: expected calibration error {error:.3f}\nconfidence    frames  mean  on target")
-        for b in bins:
-            print(f"{b.low:.1f} to {b.high:.1f}  {b.frames:8d}  {b.mean:.2f}  {b.on_target:9.2f}")
-        return error
-
-    bins = reliability(seen)
-    error = tell(f"{len(sequences)} sequences, {len(seen)} frames, constants of {tracker.entry.name}", seen)
+    error = _tell(f"{len(sequences)} sequences, {len(seen)} frames, constants of {name}", seen)
     rates = lost_rates(seen, grace)
     print(
         f"\nCOASTING or LOST while on the target: {rates.false_alarm:.3f} of {rates.on_target_frames} frames"
-    )
-    print(
+        "\n"
         f"neither, though the target is gone for {grace} frames or more: {rates.miss:.3f} of "
-        f"{rates.gone_frames} frames (not LOST: {rates.miss_lost:.3f})"
+        f"{rates.gone_frames} frames (not LOST: {rates.miss_lost:.3f})\n"
+        f"noticed in {rates.noticed:.2f} of the runs, after {rates.delay:.0f} frames (median)"
     )
-    print(f"noticed in {rates.noticed:.2f} of the runs, after {rates.delay:.0f} frames (median)")
-    fitted = None
+    fitted, fitted_error = None, None
     try:
-        fitted = fit_confidence(seen)
+        constants = fit_confidence(seen)
     except CalibrationError as problem:
         print(f"\nno fit: {problem}")
     else:
-        shown = ", ".join(f"{name}={getattr(fitted, name):.2f}" for name in _FITTED)
-        fitted_error = tell("the same frames, constants fitted to them", with_confidence(seen, fitted))
+        fitted = {constant: getattr(constants, constant) for constant in _FITTED}
+        fitted_error = _tell("the same frames, constants fitted to them", with_confidence(seen, constants))
+        shown = ", ".join(f"{constant}={value:.2f}" for constant, value in fitted.items())
         print(f"\nfitted constants: ConfidenceConfig({shown})")
     if args.out is not None:
-        title = f"{tracker.entry.name}, {len(sequences)} sequences, {len(seen)} frames"
-        draw_calibration(seen, args.out, title)
+        draw_calibration(seen, args.out, f"{name}, {len(sequences)} sequences, {len(seen)} frames")
         print(args.out)
     if args.json is not None:
         content = {
-            "entry": tracker.entry.name,
+            "entry": name,
             "sequences": [sequence.name for sequence in sequences],
             "frames": len(seen),
-            "reliability": [dataclasses.asdict(b) for b in bins],
+            "reliability": [dataclasses.asdict(b) for b in reliability(seen)],
             "calibration_error": error,
             "lost": dataclasses.asdict(rates),
-            "fitted": fitted and {name: getattr(fitted, name) for name in _FITTED},
-            "fitted_calibration_error": fitted and fitted_error,
+            "fitted": fitted,
+            "fitted_calibration_error": fitted_error,
         }
         with told_of(args.json):
             args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -125,4 +104,49 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-_FITTED = ("bias", "score", "margin", "plausibility")
+def _check_length(args: argparse.Namespace, grace: int) -> None:
+    from siam_tracker_ros.training.calibration import PRESENT_FRAMES, CalibrationError
+
+    least = PRESENT_FRAMES + grace + 1
+    if args.starts < 1 or args.length < least:
+        raise CalibrationError(
+            f"--starts has to be 1 at least, --length {least}: {PRESENT_FRAMES} frames with the target and "
+            f"{grace} until LOST"
+        )
+
+
+def _wanted_sequences(folder: Path, only: Sequence[str] | None) -> list[LabelledSequence]:
+    from siam_tracker_ros.footage.sequence_folder import read_sequence, sequence_folders
+    from siam_tracker_ros.training.calibration import CalibrationError
+
+    sequences = [read_sequence(path) for path in sequence_folders(folder)]
+    unknown = set(only or ()) - {sequence.name for sequence in sequences}
+    if unknown:
+        raise CalibrationError(f"{folder} has no sequence called {', '.join(sorted(unknown))}")
+    return [sequence for sequence in sequences if not only or sequence.name in only]
+
+
+def _observations(
+    tracker: SiamTracker, sequences: Sequence[LabelledSequence], args: argparse.Namespace
+) -> list[Observation]:
+    from tqdm import tqdm
+
+    from siam_tracker_ros.training.calibration import observe
+
+    seen: list[Observation] = []
+    with tqdm(unit="frame", disable=None) as bar:
+        for sequence in sequences:
+            seen += observe(tracker, sequence, args.starts, args.length, bar.update)
+    return seen
+
+
+def _tell(what: str, observations: Sequence[Observation]) -> float:
+    """Print the reliability of confidences; the expected calibration error."""
+    from siam_tracker_ros.training.calibration import calibration_error, reliability
+
+    bins = reliability(observations)
+    error = calibration_error(bins)
+    print(f"\n{what}: expected calibration error {error:.3f}\nconfidence    frames  mean  on target")
+    for b in bins:
+        print(f"{b.low:.1f} to {b.high:.1f}  {b.frames:8d}  {b.mean:.2f}  {b.on_target:9.2f}")
+    return error
