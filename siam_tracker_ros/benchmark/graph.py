@@ -25,9 +25,9 @@ from siam_tracker_msgs.msg import BoundingBox2D, TrackArray
 from siam_tracker_msgs.srv import InitTarget
 from siam_tracker_ros.dds_profile import use_shipped_profile
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.client_node import ClientNode
 from siam_tracker_ros.nodes.image_messages import image_message
-from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.tracker_diagnostics import resident_mib
 from siam_tracker_ros.ros_distro import ros_distro
 

@@ -15,7 +15,7 @@ from siam_tracker_ros.control.frames import AngularRates, wrap_angle
 from siam_tracker_ros.control.line_of_sight import sight_along
 from siam_tracker_ros.control.supervisor import ServoState, TrackState
 from siam_tracker_ros.footage.bag import BagError, open_bag
-from siam_tracker_ros.footage.bag_images import stamp_ns
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.simulation.loop_record import LoopRecord, LoopSample
 
 # A target that turns faster than this has set out, rad/s.

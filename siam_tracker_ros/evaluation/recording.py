@@ -32,9 +32,9 @@ from siam_tracker_ros.footage.bag_images import (
     choose_topic,
     decoded,
     image_time_ns,
-    stamp_ns,
 )
 from siam_tracker_ros.footage.image_conversion import ImageConversionError
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.tracking.crop import Frame
 from siam_tracker_ros.tracking.state import TrackState
 

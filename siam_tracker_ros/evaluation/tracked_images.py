@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from siam_tracker_ros.evaluation.report_data import latency_summary
-from siam_tracker_ros.footage.bag_images import stamp_ns
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.state import TrackState
 

@@ -18,6 +18,7 @@ import numpy as np
 from siam_tracker_ros.footage.bag import Bag, BagError, BagMessage, open_bag
 from siam_tracker_ros.footage.frames import Footage, Frame, FrameRange, Image, OnSkip
 from siam_tracker_ros.footage.image_conversion import ImageConversionError, compressed_to_bgr, image_to_bgr
+from siam_tracker_ros.footage.stamps import stamp_ns
 
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = ("sensor_msgs/msg/Image", _COMPRESSED)
@@ -25,11 +26,6 @@ IMAGE_TYPES = ("sensor_msgs/msg/Image", _COMPRESSED)
 _NO_PICTURES = frozenset({"overlay", "debug_image", "mask", "compressedDepth"})
 _FALLBACK_RATE = 30.0
 _RATE_FROM = 16
-
-
-def stamp_ns(stamp: Any) -> int:
-    """A builtin_interfaces/Time in ns."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def image_time_ns(one: BagMessage) -> int:

@@ -13,6 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from siam_tracker_msgs.msg import ServoState, Track, TrackArray
 from siam_tracker_msgs.srv import InitTarget
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.client_node import ClientNode, run_client
 
 NAME = "follow_once"
@@ -43,8 +44,7 @@ class _Run:
     @property
     def now(self) -> float:
         """The servo's time, s: simulated where that is."""
-        stamp = self.state.header.stamp if self.state is not None else None
-        return 0.0 if stamp is None else float(stamp.sec + stamp.nanosec * 1e-9)
+        return 0.0 if self.state is None else stamp_ns(self.state.header.stamp) * 1e-9
 
     def wait(self, until: Callable[[], Any], what: str, within_s: float = _READY_S) -> None:
         if not self.client.wait(until, within_s):

@@ -22,6 +22,7 @@ from siam_tracker_msgs.msg import TrackArray
 from siam_tracker_ros.control.frames import PanTilt, attitude_of
 from siam_tracker_ros.control.line_of_sight import bearing_of, direction_of
 from siam_tracker_ros.control.supervisor import TrackState
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.gimbal_sim_messages import (
     camera_info,
     direction,
@@ -219,8 +220,7 @@ class GimbalSimNode(Node):  # type: ignore[misc]
             self._answered(self._track_answers, message)
 
     def _answered(self, answers: _Answers, message: Any) -> None:
-        stamp = message.header.stamp
-        answers.take((stamp.sec * _NS + stamp.nanosec - self._began_ns) / _NS)
+        answers.take((stamp_ns(message.header.stamp) - self._began_ns) / _NS)
         self._news.notify_all()
 
     def _on_start(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

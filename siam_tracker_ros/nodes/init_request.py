@@ -8,7 +8,7 @@ from typing import Any
 
 from siam_tracker_msgs.srv import InitTarget
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.nodes.stamps import stamp_ns
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.tracking.boxes import Box
 
 Refusal = InitTarget.Response

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from siam_tracker_ros.nodes.stamps import stamp_ns
+from siam_tracker_ros.footage.stamps import stamp_ns
 
 # So many in a row whose tracks came too late are no accident.
 _OFTEN = 5

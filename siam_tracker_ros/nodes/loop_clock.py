@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from siam_tracker_ros.footage.stamps import stamp_ns
+
 # A clock that is set by less is being slewed, which the loop need not notice.
 _JUMP_NS = 50_000_000
 
@@ -33,8 +35,7 @@ class LoopClock:
     def of_stamp(self, stamp: Any) -> float:
         """The time of a builtin_interfaces/Time, s on this clock."""
         self._read()
-        stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-        return (stamp_ns - (self._ahead_ns or 0)) * 1e-9
+        return (stamp_ns(stamp) - (self._ahead_ns or 0)) * 1e-9
 
     def has_jumped(self) -> bool:
         """Whether stamps given before no longer fit: time went back, was set, or changed its source.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from siam_tracker_ros.nodes.stamps import stamp_ns
+from siam_tracker_ros.footage.stamps import stamp_ns
 
 
 def find_message_filters() -> ModuleType:

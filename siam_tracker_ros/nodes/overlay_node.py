@@ -12,9 +12,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from siam_tracker_msgs.msg import TrackArray
-from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.annotate import draw_results
-from siam_tracker_ros.footage.image_conversion import ImageConversionError
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
 from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.image_topic import image_topic, silence
@@ -23,10 +22,8 @@ from siam_tracker_ros.nodes.message_filters_fallback import find_message_filters
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.overlay_parameters import OverlayParameters
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
-from siam_tracker_ros.nodes.stamps import stamp_ns
-from siam_tracker_ros.nodes.track_results import results_by_id
+from siam_tracker_ros.nodes.shown_image import shown_image
 from siam_tracker_ros.nodes.trails import Trails
-from siam_tracker_ros.tracking.result import TrackResult
 
 # How often it is looked who listens and which image has waited long enough, s.
 _LOOK_S = 0.05
@@ -114,18 +111,10 @@ class OverlayNode(Node):  # type: ignore[misc]
             )
 
     def _show(self, image: Any, tracks: TrackArray | None) -> None:
-        try:
-            frame = self._convert(image, self._settings.mono16_full_scale)
-        except ImageConversionError as error:
-            self.get_logger().warning(f"image not shown: {error}", throttle_duration_sec=_QUIET_S)
+        shown = shown_image(self, self._convert, image, tracks, self._settings.mono16_full_scale)
+        if shown is None:
             return
-        results: dict[str, TrackResult] = {}
-        try:
-            if tracks is not None:
-                results = results_by_id(tracks, frame.shape[1], frame.shape[0])
-        except SiamTrackerError as error:
-            self.get_logger().warning(f"tracks not shown: {error}", throttle_duration_sec=_QUIET_S)
-        drawn = draw_results(frame, results, heading(tracks), self._trails.points())
+        drawn = draw_results(*shown, heading(tracks), self._trails.points())
         if self._overlay.get_subscription_count():
             self._overlay.publish(image_message(image.header, "bgr8", drawn))
         if self._jpeg.get_subscription_count():

@@ -10,6 +10,7 @@ from rclpy.qos import qos_profile_sensor_data
 
 from siam_tracker_ros.control.frames import to_mavlink
 from siam_tracker_ros.control.servo import ServoCommand
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.optional_messages import messages_of
 from siam_tracker_ros.nodes.servo_outputs import PublishedOutput
 from siam_tracker_ros.nodes.servo_parameters import ServoParameters
@@ -113,4 +114,4 @@ class Px4VehicleOutput:
 
 
 def _microseconds(stamp: Any) -> int:
-    return int(stamp.sec) * 1_000_000 + int(stamp.nanosec) // 1000
+    return stamp_ns(stamp) // 1000

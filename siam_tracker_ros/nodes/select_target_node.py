@@ -18,11 +18,9 @@ from std_msgs.msg import Header
 
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray
 from siam_tracker_msgs.srv import InitTarget, StopTarget
-from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.annotate import draw_results
 from siam_tracker_ros.footage.box_drag import BoxDrag, DrawnBox, draw_box_in_hand
 from siam_tracker_ros.footage.caption import with_caption
-from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.footage.window import CLOSED, ESCAPE, LiveWindow, check_display
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
 from siam_tracker_ros.nodes.image_topic import image_topic, silence
@@ -31,7 +29,7 @@ from siam_tracker_ros.nodes.message_filters_fallback import find_message_filters
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
 from siam_tracker_ros.nodes.select_target_parameters import SelectTargetParameters
-from siam_tracker_ros.nodes.track_results import results_by_id
+from siam_tracker_ros.nodes.shown_image import shown_image
 from siam_tracker_ros.tracking.result import TrackResult
 
 TITLE = "Select target"
@@ -40,7 +38,6 @@ KEYS = "1-9 target   s stop it   r stop all   space hold   Esc give up the box  
 _LOOK_S = 0.02
 _KEY_WAIT_MS = 20
 _SILENT_S = 3.0
-_QUIET_S = 10.0
 _EMPTY_SHAPE = (360, 640, 3)
 
 
@@ -166,18 +163,9 @@ class SelectTargetNode(Node):  # type: ignore[misc]
         if not self._received or self._drag.active or self._holding:
             return
         image, tracks = self._received.pop()
-        try:
-            frame = self._convert(image, self._settings.mono16_full_scale)
-        except ImageConversionError as error:
-            self.get_logger().warning(f"image not shown: {error}", throttle_duration_sec=_QUIET_S)
-            return
-        results: dict[str, TrackResult] = {}
-        try:
-            if tracks is not None:
-                results = results_by_id(tracks, frame.shape[1], frame.shape[0])
-        except SiamTrackerError as error:
-            self.get_logger().warning(f"tracks not shown: {error}", throttle_duration_sec=_QUIET_S)
-        self._shown = ShownImage(image.header, frame, results)
+        shown = shown_image(self, self._convert, image, tracks, self._settings.mono16_full_scale)
+        if shown is not None:
+            self._shown = ShownImage(image.header, *shown)
 
     def picture(self) -> Any:
         """What the window shows."""

@@ -24,6 +24,7 @@ from std_srvs.srv import SetBool
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.detections import detection_array, vision_messages
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
 from siam_tracker_ros.nodes.image_topic import image_topic, mismatches, silence
@@ -32,7 +33,6 @@ from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
 from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
-from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.track_messages import debug_image, mask_image, track_array
 from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.image_conversion import ImageConversionError
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.frame_buffer import FrameBuffer, StampedImage
 from siam_tracker_ros.nodes.init_request import (
     InitRefusedError,
@@ -31,7 +32,6 @@ from siam_tracker_ros.nodes.init_request import (
     check_numbers,
 )
 from siam_tracker_ros.nodes.live_targets import LiveTarget, LiveTargets, TargetReport
-from siam_tracker_ros.nodes.stamps import stamp_ns
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
 from siam_tracker_ros.tracking.errors import InvalidBoxError
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from siam_tracker_msgs.msg import Track, TrackArray
-from siam_tracker_ros.nodes.stamps import stamp_ns
+from siam_tracker_ros.footage.stamps import stamp_ns
 
 Point = tuple[float, float]
 

@@ -25,6 +25,7 @@ from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.frames import Footage, Frame, FrameRange, SourceError, parse_frame_range
 from siam_tracker_ros.footage.player import Player, PlaySettings
 from siam_tracker_ros.footage.source import is_camera_or_stream, is_images, open_source
+from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.camera_info import approximate_camera_info, read_camera_info, scaled_camera_info
 from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.node_process import run_node
@@ -141,8 +142,8 @@ class VideoSourceNode(Node):  # type: ignore[misc]
         return bool(sum(counts) >= self._settings.wait_for_subscribers)
 
     def _publish(self, frame: Frame) -> None:
-        stamp_ns = self._stamp_ns(frame)
-        seconds, nanoseconds = divmod(stamp_ns, _NS)
+        image_ns = self._stamp_ns(frame)
+        seconds, nanoseconds = divmod(image_ns, _NS)
         header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=self._settings.frame_id)
         pixels = _resized(frame.image, self._settings.width, self._settings.height)
         if self._clocks is not None:
@@ -156,7 +157,7 @@ class VideoSourceNode(Node):  # type: ignore[misc]
         self._published += 1
         self._last_number = frame.number
         if self._settings.pace == "consumed":
-            self._wait_for_tracks(stamp_ns)
+            self._wait_for_tracks(image_ns)
         if self._player.paused:
             self._tell_status()
 
@@ -186,9 +187,9 @@ class VideoSourceNode(Node):  # type: ignore[misc]
         info.header = header
         return info
 
-    def _wait_for_tracks(self, stamp_ns: int) -> None:
+    def _wait_for_tracks(self, image_ns: int) -> None:
         timeout_s = self._settings.consumer_timeout
-        if self._player.wait_until(lambda: self._answered_ns >= stamp_ns, timeout_s):
+        if self._player.wait_until(lambda: self._answered_ns >= image_ns, timeout_s):
             return
         if not self._player.stopped():
             self._unanswered += 1
@@ -201,8 +202,7 @@ class VideoSourceNode(Node):  # type: ignore[misc]
     # What the executor calls
 
     def _on_tracks(self, message: TrackArray) -> None:
-        stamp = message.header.stamp
-        self._answered_ns = stamp.sec * _NS + stamp.nanosec
+        self._answered_ns = stamp_ns(message.header.stamp)
         self._player.notify()
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
