@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from siam_tracker_ros.annotation.key_frames import AnnotationError, KeyFrames
-from siam_tracker_ros.footage.whole_file import Unfinished, told_of
+from siam_tracker_ros.footage.whole_file import write_whole
 from siam_tracker_ros.tracking.boxes import Box
 
 _HIDDEN = "nan,nan,nan,nan"
@@ -26,8 +26,8 @@ def save(truth: Path, key_frames: KeyFrames) -> None:
         "key_frames": {str(frame): box and list(box) for frame, box in key_frames.keys.items()},
         "tracked": {str(start): [list(box) for box in run] for start, run in key_frames.runs.items()},
     }
-    _write(key_frame_file(truth), json.dumps(content) + "\n")
-    _write(truth, "".join(f"{line}\n" for line in lines))
+    write_whole(key_frame_file(truth), json.dumps(content) + "\n")
+    write_whole(truth, "".join(f"{line}\n" for line in lines))
 
 
 def load(truth: Path, frames: int) -> KeyFrames:
@@ -63,14 +63,3 @@ def load(truth: Path, frames: int) -> KeyFrames:
 def _box(values: list[float]) -> Box:
     x, y, w, h = map(float, values)
     return Box(x, y, w, h)
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = Unfinished(path)
-    try:
-        part = unfinished.begin()
-        with told_of(path):
-            part.write_text(text, encoding="utf-8")
-        unfinished.publish()
-    finally:
-        unfinished.discard()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from siam_tracker_ros.evaluation.datasets.label_files import lines_of
 from siam_tracker_ros.evaluation.regions import MaskRegion, Region, RegionError, format_region, parse_region
 from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequence
-from siam_tracker_ros.footage.whole_file import Unfinished, told_of
+from siam_tracker_ros.footage.whole_file import write_whole
 
 STARTED, FAILED, SKIPPED = 1, 2, 0
 """Codes of the VOT tool kit that stand in place of a region."""
@@ -64,14 +64,7 @@ def write_run(path: Path, run: TrackerRun) -> None:
         path: _lines(run.regions),
     }
     for file, text in texts.items():
-        unfinished = Unfinished(file)
-        try:
-            part = unfinished.begin()
-            with told_of(file):
-                part.write_text(text, encoding="utf-8")
-            unfinished.publish()
-        finally:
-            unfinished.discard()
+        write_whole(file, text)
 
 
 def read_run(path: Path, frames: int) -> TrackerRun:

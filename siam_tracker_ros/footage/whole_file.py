@@ -82,3 +82,15 @@ class Unfinished:
             shutil.rmtree(self.part, ignore_errors=True)
         elif self._begun:
             self.part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that has its name only once it is whole. Raises OutputError."""
+    unfinished = Unfinished(path)
+    try:
+        part = unfinished.begin()
+        with told_of(path):
+            part.write_text(text, encoding="utf-8")
+        unfinished.publish()
+    finally:
+        unfinished.discard()

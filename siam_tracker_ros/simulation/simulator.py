@@ -177,17 +177,6 @@ class Simulator:
         self._rates_until = -math.inf
         self._hidden_since: float | None = None
 
-    @property
-    def next_event(self) -> float:
-        """Time, s, of the next exposure or arrival of an image."""
-        exposure = self._exposure_time(self._exposures)
-        return min(exposure, self._on_the_way[0].arrival) if self._on_the_way else exposure
-
-    @property
-    def path_start(self) -> float | None:
-        """When the target began to move, s; None before."""
-        return self._started
-
     def start_path(self) -> None:
         """Let the target set out now, from the beginning of its path."""
         self._started = self.time
