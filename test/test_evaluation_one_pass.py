@@ -82,10 +82,13 @@ def test_a_perfect_tracker_scores_one_and_a_late_one_what_it_misses(tmp_path):
     sequence = drawn(tmp_path, frames=4)
     perfect = score_one_pass(sequence, experiments.one_pass(Oracle(), sequence))
     assert (perfect.iou, perfect.success50, perfect.ao, perfect.auc) == pytest.approx((1, 1, 1, 20 / 21))
-    assert (perfect.mask_iou, perfect.contour, perfect.mask_recall) == pytest.approx((1, 1, 1))
+    assert (perfect.mask_iou, perfect.contour, perfect.j_and_f) == pytest.approx((1, 1, 1))
+    assert (perfect.mask_recall, perfect.contour_recall, perfect.mask_decay) == pytest.approx((1, 1, 0))
     late = score_one_pass(sequence, experiments.one_pass(Oracle(late=1), sequence, ticking(0.05)))
     shifted = (WIDTH - SPEED) / (WIDTH + SPEED)
     assert (late.iou, late.mask_iou) == pytest.approx((shifted, shifted))
+    assert late.contour < 1
+    assert late.j_and_f == pytest.approx((late.mask_iou + late.contour) / 2)
     assert late.fps == pytest.approx(20)
 
 

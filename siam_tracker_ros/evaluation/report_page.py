@@ -25,6 +25,7 @@ _COLUMNS = {
     "iou": ("IoU", "mean overlap after the first frame"),
     "mask_iou": ("J", "region similarity of the masks, DAVIS"),
     "contour": ("F", "contour accuracy of the masks, DAVIS"),
+    "j_and_f": ("J&F", "mean of the two, DAVIS"),
     "fps": ("FPS", "frames a second of tracking alone, on the machine that ran it"),
 }
 _EXPERIMENTS = {

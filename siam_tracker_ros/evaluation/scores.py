@@ -20,8 +20,8 @@ from siam_tracker_ros.evaluation.sequence import EvaluationError, EvaluationSequ
 class SequenceScore:
     """One pass through one sequence; what each is, `one_pass_metrics.OnePassScores` and `davis` tell.
 
-    `iou` and `success50` leave out the first frame. `mask_iou` (J), `mask_recall`, `mask_decay` and
-    `contour` (F) are None without masks; `fps` counts the tracking alone.
+    `iou` and `success50` leave out the first frame. What is of masks is None without them: J (`mask_iou`) and
+    F (`contour`), each with recall and decay, and the mean of the two. `fps` counts the tracking alone.
     """
 
     iou: float
@@ -38,6 +38,9 @@ class SequenceScore:
     mask_recall: float | None
     mask_decay: float | None
     contour: float | None
+    contour_recall: float | None
+    contour_decay: float | None
+    j_and_f: float | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def score_one_pass(sequence: EvaluationSequence, run: TrackerRun) -> SequenceSco
     found[0] = truth[0]
     boxes = one_pass_scores(found, truth, sequence.frame_size)
     similarity, contours = _mask_scores(sequence, run)
-    j = davis.statistics(similarity) if len(similarity) else None
+    j = davis.statistics(similarity) if similarity else None
+    f = davis.statistics(contours) if contours else None
     return SequenceScore(
         iou=boxes.mean_iou,
         success50=boxes.success50,
@@ -78,7 +82,10 @@ def score_one_pass(sequence: EvaluationSequence, run: TrackerRun) -> SequenceSco
         sr75=boxes.sr75,
         mask_recall=j.recall if j else None,
         mask_decay=j.decay if j else None,
-        contour=davis.statistics(contours).mean if j else None,
+        contour=f.mean if f else None,
+        contour_recall=f.recall if f else None,
+        contour_decay=f.decay if f else None,
+        j_and_f=(j.mean + f.mean) / 2 if j and f else None,
     )
 
 
