@@ -77,32 +77,21 @@ def note(ax: Axes, x: float, y: float, text: str, color: str = INK, **options: o
 def from_above(ax: Axes) -> None:
     """x to the right on paper, y up: azimuth grows counter-clockwise."""
     panel(ax, "From above: azimuth")
-    arrow(ax, (0, 0), (3.0, 0), AXIS)
-    arrow(ax, (0, 0), (0, 2.2), AXIS)
-    note(ax, 3.08, 0, "x forward", AXIS)
-    note(ax, 0.0, 2.4, "y left", AXIS, ha="center")
-    sight = math.radians(SIGHT_DEG)
-    ax.plot(
-        [0, 2.6 * math.cos(sight)], [0, 2.6 * math.sin(sight)], color=TARGET, linewidth=1.2, linestyle="--"
-    )
-    draw_target(ax, 2.75 * math.cos(sight), 2.75 * math.sin(sight))
-    draw_gimbal(ax, 0)
-    turning(ax, 1.5, 0, SIGHT_DEG, PLUS)
-    note(ax, 1.62, 0.42, "azimuth +", PLUS)
-    note(ax, 1.62, 0.16, "pan joint +", PLUS)
-    turning(ax, 1.5, 0, -SIGHT_DEG, INK)
-    note(ax, 1.62, -0.55, "MAVLink yaw +")
-    ax.set_xlim(-0.5, 4.2)
-    ax.set_ylim(-1.0, 2.7)
+    sight_and_turns(ax, "y left", ("azimuth +", "pan joint +"), "MAVLink yaw +")
 
 
 def from_the_right(ax: Axes) -> None:
     """x to the right on paper, z up: seen from the right-hand side of the gimbal."""
     panel(ax, "From its right: elevation")
+    sight_and_turns(ax, "z up", ("elevation +", "MAVLink pitch +"), "tilt joint + (about y)")
+
+
+def sight_and_turns(ax: Axes, up: str, counter_clockwise: tuple[str, str], clockwise: str) -> None:
+    """The forward axis and the one that points up on paper, the line of sight, and what turns which way."""
     arrow(ax, (0, 0), (3.0, 0), AXIS)
     arrow(ax, (0, 0), (0, 2.2), AXIS)
     note(ax, 3.08, 0, "x forward", AXIS)
-    note(ax, 0.0, 2.4, "z up", AXIS, ha="center")
+    note(ax, 0.0, 2.4, up, AXIS, ha="center")
     sight = math.radians(SIGHT_DEG)
     ax.plot(
         [0, 2.6 * math.cos(sight)], [0, 2.6 * math.sin(sight)], color=TARGET, linewidth=1.2, linestyle="--"
@@ -110,10 +99,10 @@ def from_the_right(ax: Axes) -> None:
     draw_target(ax, 2.75 * math.cos(sight), 2.75 * math.sin(sight))
     draw_gimbal(ax, 0)
     turning(ax, 1.5, 0, SIGHT_DEG, PLUS)
-    note(ax, 1.62, 0.42, "elevation +", PLUS)
-    note(ax, 1.62, 0.16, "MAVLink pitch +", PLUS)
+    note(ax, 1.62, 0.42, counter_clockwise[0], PLUS)
+    note(ax, 1.62, 0.16, counter_clockwise[1], PLUS)
     turning(ax, 1.5, 0, -SIGHT_DEG, INK)
-    note(ax, 1.62, -0.55, "tilt joint + (about y)")
+    note(ax, 1.62, -0.55, clockwise)
     ax.set_xlim(-0.5, 4.2)
     ax.set_ylim(-1.0, 2.7)
 

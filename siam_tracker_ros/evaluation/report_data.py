@@ -23,8 +23,14 @@ from siam_tracker_ros.evaluation.one_pass_metrics import (
     success_curve,
 )
 from siam_tracker_ros.evaluation.results import STARTED, TrackerRun
-from siam_tracker_ros.evaluation.scores import SequenceScore, plain, score_one_pass, summarise
-from siam_tracker_ros.evaluation.sequence import EvaluationSequence, boxes_of
+from siam_tracker_ros.evaluation.scores import (
+    SequenceScore,
+    boxes_to_compare,
+    plain,
+    score_one_pass,
+    summarise,
+)
+from siam_tracker_ros.evaluation.sequence import EvaluationSequence
 
 Float = NDArray[np.float64]
 
@@ -118,10 +124,7 @@ class _Measured:
     """A run frame by frame, the first with its box given."""
 
     def __init__(self, sequence: EvaluationSequence, run: TrackerRun) -> None:
-        truth = sequence.truth_boxes
-        truth[~np.array(sequence.labelled)] = np.nan
-        found = boxes_of(run.boxes_or_none)
-        found[0] = truth[0]
+        found, truth = boxes_to_compare(sequence, run)
         self.ious = overlaps(found, truth)
         self.errors = center_errors(found, truth)
         self.normalised = normalised_center_errors(found, truth)

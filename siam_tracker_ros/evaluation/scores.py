@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from siam_tracker_ros.evaluation import davis, vot
 from siam_tracker_ros.evaluation.one_pass_metrics import one_pass_scores
@@ -60,10 +61,7 @@ class Evaluation:
 
 def score_one_pass(sequence: EvaluationSequence, run: TrackerRun) -> SequenceScore:
     """The measures of one pass. Raises EvaluationError where a mask cannot be read."""
-    truth = sequence.truth_boxes
-    truth[~np.array(sequence.labelled)] = np.nan
-    found = boxes_of(run.boxes_or_none)
-    found[0] = truth[0]
+    found, truth = boxes_to_compare(sequence, run)
     boxes = one_pass_scores(found, truth, sequence.frame_size)
     similarity, contours = _mask_scores(sequence, run)
     j = davis.statistics(similarity) if similarity else None
@@ -87,6 +85,17 @@ def score_one_pass(sequence: EvaluationSequence, run: TrackerRun) -> SequenceSco
         contour_decay=f.decay if f else None,
         j_and_f=(j.mean + f.mean) / 2 if j and f else None,
     )
+
+
+def boxes_to_compare(
+    sequence: EvaluationSequence, run: TrackerRun
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes found and true, both [frames, 4] px: NaN where there is none, the first of both the one given."""
+    truth = sequence.truth_boxes
+    truth[~np.array(sequence.labelled)] = np.nan
+    found = boxes_of(run.boxes_or_none)
+    found[0] = truth[0]
+    return found, truth
 
 
 def summarise(scores: Mapping[str, SequenceScore]) -> Evaluation:

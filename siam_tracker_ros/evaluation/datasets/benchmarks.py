@@ -155,14 +155,14 @@ def _got10k(folder: Path) -> Dataset:
 
 
 def _got10k_sequence(folder: Path) -> EvaluationSequence:
-    truth = read_regions(folder / "groundtruth.txt")
-    absence = read_flags(folder / "absence.label", max(len(truth), len(images_in(folder))))
+    images, truth = images_in(folder), read_regions(folder / "groundtruth.txt")
+    absence = read_flags(folder / "absence.label", max(len(truth), len(images)))
     seen: list[Region | None] = [None if absence[i] else region for i, region in enumerate(truth)]
     meta = folder / "meta_info.ini"
     about = (
         [line.split(":", 1)[1].strip() for line in lines_of(meta) if ":" in line] if meta.is_file() else []
     )
-    return make_sequence(folder.name, images_in(folder), seen, attributes=frozenset(about[4:6]), rate=10.0)
+    return make_sequence(folder.name, images, seen, attributes=frozenset(about[4:6]), rate=10.0)
 
 
 def _nfs(folder: Path) -> Dataset:
