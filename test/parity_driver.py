@@ -28,7 +28,7 @@ class Driver:
         load_state(network, normalise_state(tensors, entry.name), entry.name)
         self.tracker = SiamTracker(entry, network, device="cpu")
         # The network that tracks, in its inference form, is the one to be compared.
-        self.network = self.tracker._network
+        self.network = self.tracker.engine.network
         self.target: Target
 
     @torch.inference_mode()

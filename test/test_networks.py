@@ -11,7 +11,7 @@ from torch import nn
 from siam_tracker_ros.models import onednn
 from siam_tracker_ros.models.config import MaskConfig, ModelConfig
 from siam_tracker_ros.models.inference import inference_copy
-from siam_tracker_ros.models.mask import Cells, window
+from siam_tracker_ros.models.mask import Cells, mask_windows, window
 from siam_tracker_ros.models.pysot_config import PysotConfigError, entry_from_pysot
 from siam_tracker_ros.models.siamese import SiameseNetwork, stack_templates
 from siam_tracker_ros.models.winograd import WinogradConv2d, pays_off
@@ -172,7 +172,8 @@ def test_response_at_a_cell_is_that_of_the_whole_map(images: tuple) -> None:
         whole = xcorr_depthwise(network.mask_head.conv_search(level), kernel)
         assert network.mask_head.coarse(kernel, level).shape == (1, 63 * 63, 25, 25)
         for row, col in ((0, 0), (3, 20), (24, 24)):
-            at = network.mask_head.at(kernel, level, Cells([0], [row], [col]))
+            under_kernel = mask_windows(level, Cells([0], [row], [col]), kernel.shape[3])
+            at = network.mask_head.at(kernel, under_kernel)
             torch.testing.assert_close(at[0], whole[0, :, row, col], rtol=1e-4, atol=1e-4)
 
 

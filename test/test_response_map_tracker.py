@@ -159,8 +159,8 @@ def test_several_targets_are_tracked_as_each_alone(name: str) -> None:
 
 def responding(tracker: SiamTracker, maps: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     cls = F.pad(torch.from_numpy(np.stack(maps))[:, None], (0, 0, 0, 0, 1, 0))
-    monkeypatch.setattr(tracker._network, "features", lambda crops: None)
-    monkeypatch.setattr(tracker._network, "respond", lambda template, features: (cls, cls))
+    monkeypatch.setattr(tracker.engine.network, "features", lambda crops: None)
+    monkeypatch.setattr(tracker.engine.network, "respond", lambda template, features: (cls, cls))
 
 
 def test_states_follow_the_response(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,9 +187,9 @@ def test_a_lost_target_is_searched_for_farther_out(monkeypatch: pytest.MonkeyPat
     target = tracker.init(frame, (100, 80, 60, 50))
     target.condition = replace(target.condition, lost=True)
     sizes = []
-    features = tracker._network.features
+    features = tracker.engine.network.features
     monkeypatch.setattr(
-        tracker._network, "features", lambda crops: sizes.append(tuple(crops.shape)) or features(crops)
+        tracker.engine.network, "features", lambda crops: sizes.append(tuple(crops.shape)) or features(crops)
     )
     tracker.track(frame, [target])
     assert sizes == [(3, 3, 383, 383)]

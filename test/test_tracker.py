@@ -11,12 +11,12 @@ import pytest
 import torch
 from test_networks import SMALL, seeded
 
+from siam_tracker_ros.engines.errors import DeviceUnavailableError
 from siam_tracker_ros.models.config import LongTermConfig, LossConfig, TrackingConfig, ZooEntry
 from siam_tracker_ros.tracking import siam_tracker
 from siam_tracker_ros.tracking.boxes import Box, CenterBox, box_iou
 from siam_tracker_ros.tracking.crop import Window, crop_window, sample_windows
 from siam_tracker_ros.tracking.errors import (
-    DeviceUnavailableError,
     InconsistentModelError,
     InvalidBoxError,
     InvalidFrameError,

@@ -196,7 +196,7 @@ def _describe_machine(args: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from siam_tracker_ros.doctor.checks import processor_name
-    from siam_tracker_ros.tracking.device import resolve_device, resolve_dtype
+    from siam_tracker_ros.engines.device import resolve_device, resolve_dtype
 
     device, note = resolve_device(args.device)
     return {

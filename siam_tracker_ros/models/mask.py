@@ -2,8 +2,9 @@
 
 A mask belongs to one cell of the response map, so all that leads to it is computed for that cell alone:
 the correlation needs the search features under the kernel there, the refinement a window of each
-earlier layer. Positions are given as three equally long lists: index in the batch, row and column of the
-response map. Module names are PySOT's.
+earlier layer. Windows are cut first (`mask_windows`, `refine_windows`); what is computed of them has fixed
+shapes. Positions are given as three equally long lists: index in the batch, row and column of the response
+map. Module names are PySOT's.
 """
 
 from __future__ import annotations
@@ -37,6 +38,29 @@ def window(features: Tensor, index: int, top: int, left: int, size: int) -> Tens
     return F.pad(inside, (x0 - left, left + size - x1, y0 - top, top + size - y1))
 
 
+# Side, beyond that of the kernel, of the features that one response is computed from: conv_search takes one
+# cell off each side.
+_CONV_SEARCH_LOSS = 2
+# Window of each merged layer (stride 2, 4, 8): padding of the map, side, and step per response cell.
+_REFINE_WINDOWS = ((16, 61, 4), (8, 31, 2), (4, 15, 1))
+
+
+def mask_windows(features: Tensor, cells: Cells, kernel_size: int) -> Tensor:
+    """Search features [N, C, H, W] under the kernel at `cells`: [len(cells), C, side, side]."""
+    side = kernel_size + _CONV_SEARCH_LOSS
+    return torch.stack([window(features, b, y, x, side) for b, y, x in zip(*cells, strict=True)])
+
+
+def refine_windows(layers: Sequence[Tensor], cells: Cells) -> tuple[Tensor, ...]:
+    """Windows of the layers of stride 2, 4, 8 that belong to `cells`: [len(cells), C, 61 | 31 | 15, same]."""
+    return tuple(
+        torch.stack(
+            [window(layer, b, step * y - pad, step * x - pad, side) for b, y, x in zip(*cells, strict=True)]
+        )
+        for layer, (pad, side, step) in zip(layers, _REFINE_WINDOWS, strict=True)
+    )
+
+
 class MaskCorr(Embedding):
     """Depthwise correlation whose response vector at a cell encodes the mask (SiamMask, section 3.2).
 
@@ -53,20 +77,15 @@ class MaskCorr(Embedding):
         y: Tensor = self.head(xcorr_depthwise(self.conv_search(search), kernel))
         return y
 
-    def coarse_at(self, kernel: Tensor, search: Tensor, cells: Cells) -> Tensor:
-        """Coarse mask logits of `cells` alone: [len(cells), side, side]."""
-        logits: Tensor = self.head(self.at(kernel, search, cells)[:, :, None, None])
+    def coarse_at(self, kernel: Tensor, windows: Tensor) -> Tensor:
+        """Coarse mask logits of some cells alone, arguments as of `at`: [M, side, side]."""
+        logits: Tensor = self.head(self.at(kernel, windows)[:, :, None, None])
         side = math.isqrt(logits.shape[1])
         return logits.reshape(-1, side, side)
 
-    def at(self, kernel: Tensor, search: Tensor, cells: Cells) -> Tensor:
-        """Kernel [N, hidden, h, w], search features [N, C, H, W] -> response vectors [len(cells), hidden]."""
-        batch, rows, cols = cells
-        # conv_search takes one cell off each side, so the window is two cells wider than the kernel.
-        size = kernel.shape[3] + 2
-        windows = [window(search, b, y, x, size) for b, y, x in zip(batch, rows, cols, strict=True)]
-        embedded = self.conv_search(torch.stack(windows))
-        response: Tensor = (embedded * kernel[list(batch)]).sum(dim=(2, 3))
+    def at(self, kernel: Tensor, windows: Tensor) -> Tensor:
+        """Kernels [M, hidden, h, w] and `mask_windows` of M cells -> response vectors [M, hidden]."""
+        response: Tensor = (self.conv_search(windows) * kernel).sum(dim=(2, 3))
         return response
 
 
@@ -86,9 +105,6 @@ class Refine(nn.Module):
     the layers of stride 2, 4 and 8.
     """
 
-    # Window of each merged layer (stride 2, 4, 8): padding of the map, side, and step per response cell.
-    WINDOWS = ((16, 61, 4), (8, 31, 2), (4, 15, 1))
-
     def __init__(self, channels: tuple[int, int, int], hidden: int) -> None:
         super().__init__()
         c0, c1, c2 = channels
@@ -103,17 +119,9 @@ class Refine(nn.Module):
         self.post1 = nn.Conv2d(16, 4, 3, padding=1)
         self.post2 = nn.Conv2d(4, 1, 3, padding=1)
 
-    def forward(self, features: Sequence[Tensor], response: Tensor, cells: Cells) -> Tensor:
-        """Layers of stride 2, 4, 8 and response vectors [M, hidden] -> mask logits [M, 127, 127]."""
-        p0, p1, p2 = (
-            torch.stack(
-                [
-                    window(layer, b, step * y - pad, step * x - pad, size)
-                    for b, y, x in zip(*cells, strict=True)
-                ]
-            )
-            for layer, (pad, size, step) in zip(features, self.WINDOWS, strict=True)
-        )
+    def forward(self, windows: Sequence[Tensor], response: Tensor) -> Tensor:
+        """`refine_windows` of M cells and their response vectors [M, hidden] -> mask logits [M, 127, 127]."""
+        p0, p1, p2 = windows
         y: Tensor = self.deconv(response[:, :, None, None])
         y = self.post0(F.interpolate(self.h2(y) + self.v2(p2), size=(31, 31)))
         y = self.post1(F.interpolate(self.h1(y) + self.v1(p1), size=(61, 61)))

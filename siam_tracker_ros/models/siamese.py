@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from siam_tracker_ros.models.attention import FeatureEnhance
 from siam_tracker_ros.models.backbones import build_backbone, refine_layers
 from siam_tracker_ros.models.config import ModelConfig
-from siam_tracker_ros.models.mask import Cells, MaskCorr, Refine
+from siam_tracker_ros.models.mask import Cells, MaskCorr, Refine, mask_windows, refine_windows
 from siam_tracker_ros.models.neck import AdjustAllLayer
 from siam_tracker_ros.models.region import BOX_STDS, BoxHead, FeatureFusion, RegionMaskHead
 from siam_tracker_ros.models.rpn import (
@@ -67,6 +67,18 @@ def stack_templates(templates: Sequence[Template]) -> Template:
 
 def _stacked(kernels: Sequence[Kernels]) -> Kernels:
     return tuple(torch.cat(each) for each in zip(*kernels, strict=True))
+
+
+def mask_inputs(
+    kernels: Tensor, level: Tensor, layers: Sequence[Tensor], cells: Cells
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """All that the masks of M `cells` depend on: kernels [M, hidden, h, w] and windows of features.
+
+    `kernels` are those of all samples, `level` the features that the mask is correlated on, `layers` those
+    that refinement merges, none without it.
+    """
+    under_kernel = mask_windows(level, cells, kernels.shape[3])
+    return kernels[list(cells.batch)], (under_kernel, *(refine_windows(layers, cells) if layers else ()))
 
 
 Head = CorrelationHead | DepthwiseRPN | MultiRPN | SimilarityHead | UPChannelRPN
@@ -174,10 +186,14 @@ class SiameseNetwork(nn.Module):
         if self.config.mask is None or template.mask is None:
             raise ValueError("this network has no mask branch")
         level = search.levels[self.config.mask.level]
-        if self.config.mask.refine_layers is None:
-            return self.mask_head.coarse_at(template.mask, level, cells)
-        response = self.mask_head.at(template.mask, level, cells)
-        logits: Tensor = self.refine_head(search.refine, response, cells)
+        return self.masks(*mask_inputs(template.mask, level, search.refine, cells))
+
+    def masks(self, kernel: Tensor, windows: Sequence[Tensor]) -> Tensor:
+        """Mask logits of `mask_inputs`: [M, 127, 127], or [M, coarse_size, coarse_size]."""
+        under_kernel, *refine = windows
+        if not refine:
+            return self.mask_head.coarse_at(kernel, under_kernel)
+        logits: Tensor = self.refine_head(refine, self.mask_head.at(kernel, under_kernel))
         return logits
 
     def region_deltas(

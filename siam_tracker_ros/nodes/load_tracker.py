@@ -8,10 +8,10 @@ from typing import cast
 
 import numpy as np
 
+from siam_tracker_ros.engines.device import Precision, resolve_device
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.weights import find_weights, read_manifest, sha256_of
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
-from siam_tracker_ros.tracking.device import Precision, resolve_device
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
 _LONG_TERM = {"auto": None, "on": True, "off": False}

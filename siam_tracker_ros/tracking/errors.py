@@ -11,10 +11,6 @@ class InvalidBoxError(SiamTrackerError, ValueError):
     """A box that is not finite, has no area, or lies outside the frame."""
 
 
-class DeviceUnavailableError(SiamTrackerError, RuntimeError):
-    """A device that does not exist on this machine."""
-
-
 class MaskUnavailableError(SiamTrackerError, ValueError):
     """Masks asked of a model without a mask branch."""
 

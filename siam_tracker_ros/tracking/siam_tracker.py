@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from siam_tracker_ros.engines.build import EngineName, build_engine
+from siam_tracker_ros.engines.device import Precision, resolve_device
+from siam_tracker_ros.engines.engine import Response
 from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkpoint
 from siam_tracker_ros.models.config import PyramidConfig, TrackingConfig, ZooEntry
-from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.mask import Cells
-from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Template, stack_templates
+from siam_tracker_ros.models.siamese import SiameseNetwork, stack_templates
 from siam_tracker_ros.models.weights import find_weights
 from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
@@ -39,7 +41,6 @@ from siam_tracker_ros.tracking.decode import (
     response_grid,
     select,
 )
-from siam_tracker_ros.tracking.device import Precision, resolve_device, resolve_dtype
 from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
 from siam_tracker_ros.tracking.mask_box import box_of_mask
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, place_of_region
@@ -125,8 +126,8 @@ def _measured_box(search: _Search, selection: Selection) -> CenterBox:
 class SiamTracker:
     """Tracks targets with one Siamese network (SiamRPN++, SiamMask) on one device.
 
-    The network is copied into its inference form; targets hold their own state, and several are searched
-    for in one batch. Not thread-safe: one thread owns the device.
+    An engine runs the network; targets hold their own state, and several are searched for in one batch. Not
+    thread-safe: one thread owns the device.
     """
 
     def __init__(
@@ -135,15 +136,17 @@ class SiamTracker:
         network: SiameseNetwork,
         device: str = "auto",
         precision: Precision = "auto",
+        engine: EngineName = "torch",
     ) -> None:
         """`entry` describes `network`; `device` is auto, cpu, cuda or cuda:N.
 
-        Raises DeviceUnavailableError where the device does not exist.
+        Raises DeviceUnavailableError where the device does not exist, EngineUnavailableError where the
+        engine is not installed or cannot run on it in this precision.
         """
         self.entry = entry
         self.device, self.device_note = resolve_device(device)
-        self.dtype = resolve_dtype(precision, self.device)
-        self._network = inference_copy(network, self.device, self.dtype)
+        self.engine = build_engine(engine, entry, network, self.device, precision)
+        """What runs the network."""
         self._grids: dict[int, ResponseGrid] = {}
         self.stages = StageTimes(self.device)
         """How long the stages of the last `track` took."""
@@ -157,12 +160,13 @@ class SiamTracker:
         device: str = "auto",
         precision: Precision = "auto",
         long_term: bool | None = None,
+        engine: EngineName = "torch",
     ) -> SiamTracker:
         """Tracker from a weight file, by path or by name.
 
         `model` names the zoo entry where the file neither says nor fits exactly one. `long_term`
-        overrides the entry's own setting. Raises CheckpointError, UnknownModelError, AmbiguousModelError or
-        DeviceUnavailableError.
+        overrides the entry's own setting. Raises CheckpointError, UnknownModelError, AmbiguousModelError,
+        DeviceUnavailableError or EngineUnavailableError.
         """
         resolve_device(device)
         path = find_weights(weights)
@@ -172,7 +176,7 @@ class SiamTracker:
             entry = with_long_term(entry, long_term)
         network = SiameseNetwork(entry.model).eval()
         load_state(network, checkpoint.state, str(path))
-        return cls(entry, network, device, precision)
+        return cls(entry, network, device, precision, engine)
 
     @property
     def has_masks(self) -> bool:
@@ -203,7 +207,7 @@ class SiamTracker:
             )
             low, high = config.pyramid.side_limits
             search_side = SearchSide(px, low * px, high * px)
-        template = self._network.template(exemplar)
+        template = self.engine.template(exemplar)
         return Target(template, center, fill, instance_size, search_side, stamp)
 
     @torch.inference_mode()
@@ -242,8 +246,8 @@ class SiamTracker:
         crops = self._search_crops(frame, group)
         self.stages.enter("inference")
         template = stack_templates([s.target.template for s in group])
-        template, features = self._network.attend(template, self._network.features(crops))
-        cls, loc = self._network.respond(template, features)
+        response = self.engine.search(template, crops)
+        cls, loc = response.cls, response.loc
         self.stages.enter("postprocess")
         sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
         size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
@@ -262,9 +266,9 @@ class SiamTracker:
         found: list[TargetMask] = []
         measured = [_measured_box(s, selection) for s, selection in zip(group, selections, strict=True)]
         if self.entry.model.region is not None:
-            measured = self._refined_boxes(group, selections, template, features)
+            measured = self._refined_boxes(group, selections, response)
         if config.box_source == "mask":
-            found = self._masks(frame, group, selections, template, features)
+            found = self._masks(frame, group, selections, response)
             measured = [
                 box_of_mask(mask, "min_max", box._replace(w=s.box.w, h=s.box.h)).center_box()
                 for s, mask, box in zip(group, found, measured, strict=True)
@@ -276,8 +280,8 @@ class SiamTracker:
         if not masks:
             return results
         if self.entry.model.region is not None:
-            found = self._region_masks(frame, group, features)
-        found = found or self._masks(frame, group, selections, template, features)
+            found = self._region_masks(frame, group, response)
+        found = found or self._masks(frame, group, selections, response)
         return [
             replace(result, mask=mask, rotated_box=box_of_mask(mask, config.box_fit, result.box.center_box()))
             for result, mask in zip(results, found, strict=True)
@@ -321,7 +325,7 @@ class SiamTracker:
 
     def _network_input(self, images: Tensor) -> Tensor:
         """Images [N, size, size, 3] as the network takes them: [N, 3, size, size], channels last."""
-        return images.permute(0, 3, 1, 2).to(self.dtype)
+        return images.permute(0, 3, 1, 2)
 
     def _grid(self, score_size: int) -> ResponseGrid:
         if score_size not in self._grids:
@@ -410,8 +414,7 @@ class SiamTracker:
         frame: Frame,
         group: list[_Search],
         selections: list[Selection],
-        template: Template,
-        features: SearchFeatures,
+        response: Response,
     ) -> list[TargetMask]:
         """The masks of the selected cells."""
         config = self.entry.tracking
@@ -419,7 +422,7 @@ class SiamTracker:
         cells = [divmod(s.anchor % (side * side), side) for s in selections]
         rows, cols = [row for row, _ in cells], [col for _, col in cells]
         self.stages.enter("inference")
-        logits = self._network.refine_masks(template, features, Cells(range(len(group)), rows, cols))
+        logits = self.engine.masks(response, Cells(range(len(group)), rows, cols))
         probabilities = torch.sigmoid(logits.float()).cpu().numpy()
         self.stages.enter("postprocess")
         height, width = frame.shape[:2]
@@ -437,22 +440,22 @@ class SiamTracker:
         return torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)
 
     def _refined_boxes(
-        self, group: list[_Search], selections: list[Selection], template: Template, features: SearchFeatures
+        self, group: list[_Search], selections: list[Selection], response: Response
     ) -> list[CenterBox]:
         """The selected boxes after region refinement, px of the frame."""
         size = group[0].instance_size
         regions = self._region_tensor([proposal_region(selection, size) for selection in selections])
-        deltas = self._network.region_deltas(template, features, regions, size).float().cpu().tolist()
+        deltas = self.engine.region_deltas(response, regions, size).float().cpu().tolist()
         return [
             box_of_selection(refined(selection, delta), search.crop, size, search.scale)
             for search, selection, delta in zip(group, selections, deltas, strict=True)
         ]
 
-    def _region_masks(self, frame: Frame, group: list[_Search], features: SearchFeatures) -> list[TargetMask]:
+    def _region_masks(self, frame: Frame, group: list[_Search], response: Response) -> list[TargetMask]:
         """The masks of the boxes that the targets have now."""
         config, size = self.entry.tracking, group[0].instance_size
         regions = [region_of_box(search.target.box, search.crop, search.scale) for search in group]
-        logits = self._network.region_masks(features, self._region_tensor(regions), size)
+        logits = self.engine.region_masks(response, self._region_tensor(regions), size)
         probabilities = torch.sigmoid(logits.float()).cpu().numpy()
         height, width = frame.shape[:2]
         masks = []

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from siam_tracker_ros.tracking.errors import DeviceUnavailableError
+from siam_tracker_ros.engines.errors import DeviceUnavailableError
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
@@ -50,3 +50,8 @@ def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision not in _DTYPES:
         raise ValueError(f"precision '{precision}' is none of auto, {', '.join(_DTYPES)}")
     return _DTYPES[precision]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """What `dtype` is called among the precisions: fp32, fp16 or bf16."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)

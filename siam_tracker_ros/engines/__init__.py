@@ -1,0 +1,1 @@
+"""What runs a network: PyTorch, or an inference engine that was given the network as graphs."""
