@@ -136,19 +136,24 @@ def frame_tensor(frame: Frame) -> Tensor:
 def sample_windows(
     frame: Tensor, windows: Sequence[Window], size: int, fills: Sequence[tuple[int, int, int]]
 ) -> Tensor:
-    """`windows` of a frame resized to [N, size, size, 3] float32 on the frame's device.
+    """`windows` of a frame resized to [N, size, size, 3] float32 on its device; see `sample_squares`."""
+    squares = torch.tensor(windows, dtype=torch.int64).to(frame.device, non_blocking=True)
+    fill = torch.tensor(fills, dtype=torch.float32).to(frame.device, non_blocking=True)
+    return sample_squares(frame, squares, size, fill)
 
-    `frame` is [H, W, 3], [H, W, 1] or [H, W] uint8. Bilinear at OpenCV's sample positions (pixel
-    centres, the window's edge repeated), with no rounding to grey levels.
+
+def sample_squares(frame: Tensor, squares: Tensor, size: int, fills: Tensor) -> Tensor:
+    """Squares of a frame resized to [N, size, size, 3] float32, without synchronisation.
+
+    `frame` is [H, W, 3], [H, W, 1] or [H, W] uint8; `squares` [N, 3] int64 are (left, top, side) and `fills`
+    [N, 3] float32 grey levels beyond its border, on the same device. Bilinear at OpenCV's sample positions
+    (pixel centres, the window's edge repeated), with no rounding to grey levels.
     """
-    device = frame.device
     if frame.dim() == 2:
         frame = frame[:, :, None]
     height, width = frame.shape[:2]
-    geometry = torch.tensor(windows, dtype=torch.int64).to(device, non_blocking=True)
-    fill = torch.tensor(fills, dtype=torch.float32).to(device, non_blocking=True)
-    left, top, side = geometry[:, 0, None], geometry[:, 1, None], geometry[:, 2, None]
-    steps = torch.arange(size, device=device, dtype=torch.float64) + 0.5
+    left, top, side = squares[:, 0, None], squares[:, 1, None], squares[:, 2, None]
+    steps = torch.arange(size, device=frame.device, dtype=torch.float64) + 0.5
     position = (steps[None] * side / size - 0.5).clamp(min=0.0)
     low = position.floor().to(torch.int64).minimum(side - 1)
     high = (low + 1).minimum(side - 1)
@@ -159,7 +164,7 @@ def sample_windows(
         inside_y, inside_x = (y >= 0) & (y < height), (x >= 0) & (x < width)
         pixels = frame[y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]]
         inside = (inside_y[:, :, None] & inside_x[:, None, :])[..., None]
-        return torch.where(inside, pixels.to(torch.float32), fill[:, None, None, :])
+        return torch.where(inside, pixels.to(torch.float32), fills[:, None, None, :])
 
     weight_x, weight_y = weight[:, None, :, None], weight[:, :, None, None]
     upper = torch.lerp(gather(low, low), gather(low, high), weight_x)
