@@ -125,7 +125,7 @@ def test_one_resized_region_holds_every_scale() -> None:
 @pytest.mark.parametrize("name", ["siamfc_alexnet", "siamfc_cir_resnet22"])
 def test_scales_are_cut_on_a_device_as_by_opencv(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tracker, frame = tracker_of(name), scene()
-    search = _plan_search(tracker.init(frame, (250, 170, 60, 50)), tracker.entry.tracking)
+    search = _plan_search(tracker.init(frame, (250, 170, 60, 50)), tracker.entry.tracking, None)
     by_opencv = tracker._search_crops(frame, [search, search])
     monkeypatch.setattr(tracker, "_source", frame_tensor)
     on_device = tracker._search_crops(frame, [search, search])

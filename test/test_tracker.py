@@ -13,7 +13,7 @@ from test_networks import SMALL, seeded
 
 from siam_tracker_ros.engines.errors import DeviceUnavailableError
 from siam_tracker_ros.models.config import LongTermConfig, LossConfig, TrackingConfig, ZooEntry
-from siam_tracker_ros.tracking import siam_tracker
+from siam_tracker_ros.tracking import response_decoder
 from siam_tracker_ros.tracking.boxes import Box, CenterBox, box_iou
 from siam_tracker_ros.tracking.crop import Window, crop_window, sample_windows
 from siam_tracker_ros.tracking.errors import (
@@ -266,7 +266,7 @@ class Script:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.score, self.offset, self.sizes = 0.99, 0.0, []
-        monkeypatch.setattr(siam_tracker, "select", self.select)
+        monkeypatch.setattr(response_decoder, "select", self.select)
 
     def select(self, cls, loc, grid, size, penalty_k, window_influence):
         self.sizes.append((grid.score_size, window_influence))
@@ -388,7 +388,7 @@ def test_a_response_that_is_not_a_number_moves_nothing(monkeypatch: pytest.Monke
     Script(monkeypatch)
     nan = float("nan")
     monkeypatch.setattr(
-        siam_tracker, "select", lambda *_: torch.tensor([[0, nan, nan, nan, 0, nan, 0, 9, 9]])
+        response_decoder, "select", lambda *_: torch.tensor([[0, nan, nan, nan, 0, nan, 0, 9, 9]])
     )
     frame = scene(240, 320)
     target = tracker.init(frame, (40, 80, 50, 60))
@@ -408,7 +408,7 @@ def test_velocity_is_in_px_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
         px = w / target.box.w
         return torch.tensor([[312, 0.99, 1.0, 0.9, 0.0, 2.0 * px, -1.0 * px, w, h]])
 
-    monkeypatch.setattr(siam_tracker, "select", step)
+    monkeypatch.setattr(response_decoder, "select", step)
     for t in range(1, 31):
         (result,) = tracker.track(frame, [target], stamp=10.0 + 0.05 * t)
     assert result.velocity == pytest.approx((40.0, -20.0), rel=0.01)

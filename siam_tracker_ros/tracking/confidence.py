@@ -7,12 +7,12 @@ peak-to-sidelobe ratio of Bolme et al., CVPR 2010), and how plausible the step i
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+
+import torch
+from torch import Tensor
 
 from siam_tracker_ros.models.config import ConfidenceConfig, LossConfig
-from siam_tracker_ros.tracking.boxes import CenterBox
-from siam_tracker_ros.tracking.decode import Selection
 from siam_tracker_ros.tracking.state import TrackState
 
 _LOGIT_LIMIT = 8.0
@@ -27,35 +27,29 @@ class Evidence:
     plausibility: float
 
 
-def _logit(probability: float) -> float:
-    if not 0.0 < probability < 1.0:
-        return _LOGIT_LIMIT if probability >= 1.0 else -_LOGIT_LIMIT
-    return max(-_LOGIT_LIMIT, min(_LOGIT_LIMIT, math.log(probability / (1.0 - probability))))
+def gather_evidence(selected: Tensor, expected: Tensor, measured: Tensor) -> Tensor:
+    """Evidence for `measured`, the boxes of this frame before smoothing: [N, 3], the fields of Evidence.
 
-
-def gather_evidence(selection: Selection, expected: CenterBox, measured: CenterBox) -> Evidence:
-    """Evidence for `measured`, the box of this frame before smoothing, where `expected` was predicted.
-
-    Both are in px of the frame. Plausibility falls with the logarithm of the change in width and height,
+    `selected` [N, 9] are the fields of Selection; `expected`, what was predicted, and `measured` are [N, 4]
+    as cx, cy, w, h, px of the frame. Plausibility falls with the logarithm of the change in width and height,
     and with the distance from the predicted centre in units of the target's size.
     """
-    size = math.sqrt(expected.w * expected.h)
-    resize = math.hypot(math.log(measured.w / expected.w), math.log(measured.h / expected.h))
-    jump = math.hypot(measured.cx - expected.cx, measured.cy - expected.cy) / size
-    return Evidence(
-        _logit(selection.score), 1.0 - selection.runner_up, math.exp(-0.5 * (resize**2 + jump**2))
-    )
+    logit = torch.logit(selected[:, 1]).clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
+    resize = torch.log(measured[:, 2:] / expected[:, 2:]).square().sum(dim=1)
+    jump = (measured[:, :2] - expected[:, :2]).square().sum(dim=1) / (expected[:, 2] * expected[:, 3])
+    return torch.stack((logit, 1.0 - selected[:, 4], torch.exp(-0.5 * (resize + jump))), dim=1)
+
+
+def confidences(evidence: Tensor, config: ConfidenceConfig) -> Tensor:
+    """Probability, 0..1, that each box is on the target, by the logistic model of `config`: [N, 3] -> [N]."""
+    logit, margin, plausibility = evidence.unbind(1)
+    z = config.score * logit + config.margin * margin + config.plausibility * plausibility
+    return torch.sigmoid(z + config.bias)
 
 
 def confidence(evidence: Evidence, config: ConfidenceConfig) -> float:
-    """Probability, 0..1, that the box is on the target, by the logistic model of `config`."""
-    z = (
-        config.bias
-        + config.score * evidence.score_logit
-        + config.margin * evidence.margin
-        + config.plausibility * evidence.plausibility
-    )
-    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))
+    """The same of one target's evidence on the host."""
+    return float(confidences(torch.tensor([astuple(evidence)], dtype=torch.float64), config))
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,12 @@ def select(
     grid: ResponseGrid,
     size: Tensor,
     penalty_k: float,
-    window_influence: float,
+    window_influence: float | Tensor,
 ) -> Tensor:
     """Choose each target's box: cls [N, 2K, S, S], loc [N, 4K, S, S] -> [N, 9], the fields of Selection.
 
-    `size` [N, 2] is each target's width and height so far, px of the search region.
+    `size` [N, 2] is each target's width and height so far, px of the search region; `window_influence` one
+    number for all, or [N, 1].
     """
     scores = foreground_probability(cls)
     boxes = decode_boxes(loc, grid.anchors)

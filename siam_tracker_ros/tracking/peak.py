@@ -54,12 +54,13 @@ def peak_grid(config: PyramidConfig, score_size: int, device: torch.device) -> P
 
 
 def select_peak(
-    response: Tensor, grid: PeakGrid, size: Tensor, config: PyramidConfig, window_influence: float
+    response: Tensor, grid: PeakGrid, size: Tensor, config: PyramidConfig, window_influence: float | Tensor
 ) -> Tensor:
     """Choose each target's place and scale: responses [R * N, 1, S, S] -> [N, 9], the fields of Selection.
 
     All targets at the first scale come first. `size` [N, 2] is each target's width and height so far, px of
-    the search region. The score is the logistic function of the peak, which is what SiamFC is trained for.
+    the search region; `window_influence` one number for all, or [N, 1]. The score is the logistic function of
+    the peak, which is what SiamFC is trained for.
     """
     targets, side, upsampled = len(size), grid.score_size, grid.upsampled
     maps = response.float().view(-1, targets, side, side).transpose(0, 1)
@@ -72,8 +73,8 @@ def select_peak(
     chosen = fine[rows, scale]
     chosen = chosen - chosen.amin(dim=(1, 2), keepdim=True)
     chosen = chosen / (chosen.sum(dim=(1, 2), keepdim=True) + _EPSILON)
-    ranked = chosen * (1.0 - window_influence) + grid.window * window_influence
-    rank, index = torch.nan_to_num(ranked.flatten(1), nan=-1.0).max(dim=1)
+    ranked = chosen.flatten(1) * (1.0 - window_influence) + grid.window.flatten() * window_influence
+    rank, index = torch.nan_to_num(ranked, nan=-1.0).max(dim=1)
     row, col = index // upsampled, index % upsampled
 
     middle = (upsampled - 1) / 2 if config.centered else math.ceil(upsampled / 2)

@@ -16,13 +16,13 @@ from siam_tracker_ros.engines.build import EngineName, build_engine
 from siam_tracker_ros.engines.device import Precision, resolve_device
 from siam_tracker_ros.engines.engine import Response
 from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkpoint
-from siam_tracker_ros.models.config import PyramidConfig, TrackingConfig, ZooEntry
+from siam_tracker_ros.models.config import TrackingConfig, ZooEntry
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SiameseNetwork, stack_templates
 from siam_tracker_ros.models.weights import find_weights
 from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
-from siam_tracker_ros.tracking.confidence import confidence, gather_evidence, next_condition
+from siam_tracker_ros.tracking.confidence import next_condition
 from siam_tracker_ros.tracking.crop import (
     Frame,
     Window,
@@ -34,17 +34,12 @@ from siam_tracker_ros.tracking.crop import (
     frame_tensor,
     sample_windows,
 )
-from siam_tracker_ros.tracking.decode import (
-    ResponseGrid,
-    Selection,
-    read_selections,
-    response_grid,
-    select,
-)
-from siam_tracker_ros.tracking.errors import InconsistentModelError, MaskUnavailableError
+from siam_tracker_ros.tracking.decode import Selection, read_selections
+from siam_tracker_ros.tracking.errors import MaskUnavailableError
 from siam_tracker_ros.tracking.mask_box import box_of_mask
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, place_of_region
-from siam_tracker_ros.tracking.peak import PeakGrid, peak_grid, scale_factors, select_peak
+from siam_tracker_ros.tracking.observation import Observation, measured_boxes, observe, read_observations
+from siam_tracker_ros.tracking.peak import scale_factors
 from siam_tracker_ros.tracking.pyramid import NestedWindows, SearchSide, nested_windows, scaled_windows
 from siam_tracker_ros.tracking.regions import (
     Region,
@@ -53,6 +48,8 @@ from siam_tracker_ros.tracking.regions import (
     refined,
     region_of_box,
 )
+from siam_tracker_ros.tracking.request import Request, Requests
+from siam_tracker_ros.tracking.response_decoder import ResponseDecoder
 from siam_tracker_ros.tracking.result import TargetMask, TrackResult
 from siam_tracker_ros.tracking.stage_times import StageTimes
 from siam_tracker_ros.tracking.state import TrackState
@@ -69,12 +66,15 @@ _COAST_TAU_S = 0.5
 class _Search:
     """Where one target, which was at `box`, is searched for in one frame.
 
-    `scale` is network px per frame px. There is a window for every scale searched; `nested` holds them where
-    they are cut from one another.
+    The frame before was `dt` s ago, and by the target's velocity it is `expected` now. `scale` is network px
+    per frame px. There is a window for every scale searched; `nested` holds them where they are cut from one
+    another.
     """
 
     target: Target
     box: CenterBox
+    dt: float
+    expected: CenterBox
     lost: bool
     instance_size: int
     window_influence: float
@@ -93,14 +93,25 @@ class _Search:
         """Searches of one key go through the network together."""
         return self.instance_size, self.window_influence
 
+    @property
+    def request(self) -> Request:
+        """The numbers that the search is carried out with."""
+        return Request(
+            self.target.fill, self.box, self.expected, self.scale, self.window_influence, self.windows
+        )
 
-def _plan_search(target: Target, config: TrackingConfig) -> _Search:
+
+def _plan_search(target: Target, config: TrackingConfig, stamp: float | None) -> _Search:
     box, instance_size, influence = target.box, target.instance_size, config.window_influence
+    dt = NOMINAL_FRAME_S
+    if stamp is not None and target.stamp is not None and stamp > target.stamp:
+        dt = stamp - target.stamp
+    expected = box._replace(cx=box.cx + target.velocity[0] * dt, cy=box.cy + target.velocity[1] * dt)
     wide = config.long_term if target.condition.lost else None
     if wide is not None:
         instance_size = wide.instance_sizes[min(target.lost_frames, len(wide.instance_sizes) - 1)]
         influence = wide.window_influence
-    search = partial(_Search, target, box, wide is not None, instance_size, influence)
+    search = partial(_Search, target, box, dt, expected, wide is not None, instance_size, influence)
     if config.pyramid is None or target.side is None:
         exemplar = exemplar_side(box.w, box.h, config.context_amount)
         side = exemplar * (instance_size / config.exemplar_size)
@@ -113,14 +124,13 @@ def _plan_search(target: Target, config: TrackingConfig) -> _Search:
     return search(instance_size / side, scaled_windows(box, side, factors, config.crop))
 
 
-def _measured_box(search: _Search, selection: Selection) -> CenterBox:
-    """The selected box in px of the frame."""
-    return CenterBox(
-        search.box.cx + selection.dx / search.scale,
-        search.box.cy + selection.dy / search.scale,
-        selection.w / search.scale,
-        selection.h / search.scale,
-    )
+def _boxes_of_masks(masks: list[TargetMask], measured: Tensor, group: list[_Search]) -> Tensor:
+    """Axis-aligned boxes of masks [N, 4]; without a mask, at the measured centre and of the size before."""
+    boxes = [
+        box_of_mask(mask, "min_max", CenterBox(cx, cy, search.box.w, search.box.h)).center_box()
+        for mask, (cx, cy, *_), search in zip(masks, measured.tolist(), group, strict=True)
+    ]
+    return torch.tensor(boxes, dtype=torch.float64).to(measured.device)
 
 
 class SiamTracker:
@@ -147,10 +157,9 @@ class SiamTracker:
         self.device, self.device_note = resolve_device(device)
         self.engine = build_engine(engine, entry, network, self.device, precision)
         """What runs the network."""
-        self._grids: dict[int, ResponseGrid] = {}
+        self._decoder = ResponseDecoder(entry, self.device)
         self.stages = StageTimes(self.device)
         """How long the stages of the last `track` took."""
-        self._peak_grids: dict[int, PeakGrid] = {}
 
     @classmethod
     def from_weights(
@@ -229,7 +238,7 @@ class SiamTracker:
             raise MaskUnavailableError(f"{self.entry.name} has no mask branch; a siammask model has one")
         self.stages.start()
         results: dict[int, TrackResult] = {}
-        searches = [_plan_search(target, self.entry.tracking) for target in targets]
+        searches = [_plan_search(target, self.entry.tracking, stamp) for target in targets]
         for key in dict.fromkeys(search.batch_key for search in searches):
             indices = [i for i, search in enumerate(searches) if search.batch_key == key]
             group = [searches[i] for i in indices]
@@ -247,35 +256,21 @@ class SiamTracker:
         self.stages.enter("inference")
         template = stack_templates([s.target.template for s in group])
         response = self.engine.search(template, crops)
-        cls, loc = response.cls, response.loc
         self.stages.enter("postprocess")
-        sizes = [(s.box.w * s.scale, s.box.h * s.scale) for s in group]
-        size = torch.tensor(sizes, dtype=torch.float32).to(self.device, non_blocking=True)
-        if config.pyramid is not None:
-            peaks = self._peak_grid(config.pyramid, cls.shape[-1])
-            selected = select_peak(cls[:, 1:], peaks, size, config.pyramid, influence)
-        else:
-            grid = self._grid(config.score_size(instance_size))
-            if cls.shape[-1] != grid.score_size:
-                raise InconsistentModelError(
-                    f"{self.entry.name}: a search region of {instance_size} px gives {cls.shape[-1]} "
-                    f"response cells a side, but its instance, exemplar and base size say {grid.score_size}"
-                )
-            selected = select(cls, loc, grid, size, config.penalty_k, influence)
-        selections = read_selections(selected)
+        requests = Requests.of([search.request for search in group], self.device)
+        selected = self._decoder.select(response.cls, response.loc, requests.sizes, instance_size, influence)
+        measured = measured_boxes(selected, requests)
         found: list[TargetMask] = []
-        measured = [_measured_box(s, selection) for s, selection in zip(group, selections, strict=True)]
         if self.entry.model.region is not None:
-            measured = self._refined_boxes(group, selections, response)
+            measured = self._refined_boxes(group, read_selections(selected), response)
         if config.box_source == "mask":
-            found = self._masks(frame, group, selections, response)
-            measured = [
-                box_of_mask(mask, "min_max", box._replace(w=s.box.w, h=s.box.h)).center_box()
-                for s, mask, box in zip(group, found, measured, strict=True)
-            ]
+            found = self._masks(frame, group, read_selections(selected), response)
+            measured = _boxes_of_masks(found, measured, group)
+        observations = read_observations(observe(selected, measured, requests, config))
+        selections = [observation.selection for observation in observations]
         results = [
-            self._advance(*each, frame.shape[1], frame.shape[0], stamp)
-            for each in zip(group, selections, measured, strict=True)
+            self._advance(search, observation, frame.shape[1], frame.shape[0], stamp)
+            for search, observation in zip(group, observations, strict=True)
         ]
         if not masks:
             return results
@@ -327,42 +322,25 @@ class SiamTracker:
         """Images [N, size, size, 3] as the network takes them: [N, 3, size, size], channels last."""
         return images.permute(0, 3, 1, 2)
 
-    def _grid(self, score_size: int) -> ResponseGrid:
-        if score_size not in self._grids:
-            self._grids[score_size] = response_grid(self.entry.tracking.anchors, score_size, self.device)
-        return self._grids[score_size]
-
-    def _peak_grid(self, pyramid: PyramidConfig, score_size: int) -> PeakGrid:
-        if score_size not in self._peak_grids:
-            self._peak_grids[score_size] = peak_grid(pyramid, score_size, self.device)
-        return self._peak_grids[score_size]
-
     def _advance(
         self,
         search: _Search,
-        selection: Selection,
-        measured: CenterBox,
+        observation: Observation,
         frame_width: int,
         frame_height: int,
         stamp: float | None,
     ) -> TrackResult:
-        """Move the target's state on by what was selected and measured (px of the frame) in this frame."""
+        """Move the target's state on by what was observed in this frame."""
         config, target = self.entry.tracking, search.target
-        dt = NOMINAL_FRAME_S
-        if stamp is not None and target.stamp is not None and stamp > target.stamp:
-            dt = stamp - target.stamp
-        before = search.box
-        expected = before._replace(
-            cx=before.cx + target.velocity[0] * dt, cy=before.cy + target.velocity[1] * dt
-        )
-        score, penalty, sure = selection.score, selection.penalty, 0.0
-        evidence = None
-        if all(map(math.isfinite, (*measured, score, penalty))) and min(measured.w, measured.h) > 0:
-            evidence = gather_evidence(selection, expected, measured)
-            sure = confidence(evidence, config.confidence)
+        dt, before, measured = search.dt, search.box, observation.measured
+        score, evidence, sure = observation.selection.score, None, 0.0
+        numbers = (*measured, *observation.size, score, observation.confidence)
+        if all(map(math.isfinite, numbers)) and min(measured.w, measured.h) > 0:
+            evidence, sure = observation.evidence, observation.confidence
+            after = measured._replace(w=observation.size[0], h=observation.size[1])
         else:
             # A response that is not a number says nothing: stand still, and be sure of nothing.
-            score, penalty, measured = 0.0, 0.0, before
+            score, measured, after = 0.0, before, before
         signal = score if config.loss.signal == "score" else sure
         target.condition = next_condition(target.condition, sure, signal, dt, config.confidence, config.loss)
         target.lost_frames = target.lost_frames + 1 if search.lost else 0
@@ -373,24 +351,13 @@ class SiamTracker:
         # What is seen of a lost target must be as sure as finding it asks, before its box goes there.
         tentative = long_term is not None and long_term.coast and target.condition.lost
         if long_term is not None and (signal < config.loss.low or tentative):
-            after = before
-            if long_term.coast and target.condition.state == TrackState.COASTING:
-                after = expected
+            coasting = long_term.coast and target.condition.state == TrackState.COASTING
+            after = search.expected if coasting else before
             decay = math.exp(-dt / _COAST_TAU_S)
             target.velocity = (vx * decay, vy * decay)
         else:
-            if config.box_source == "mask":
-                # A box read from the mask is the next reference as it is (SiamMask, section 3.3).
-                lr = 1.0
-            elif config.pyramid is not None:
-                lr = config.lr
-            else:
-                lr = penalty * score * config.lr
-            after = measured._replace(
-                w=before.w * (1 - lr) + measured.w * lr, h=before.h * (1 - lr) + measured.h * lr
-            )
             if target.side is not None:
-                target.side = target.side.towards(target.side.px * measured.w / before.w, lr)
+                target.side = target.side.towards(target.side.px * measured.w / before.w, config.lr)
             # A step that may be an occluder's or a distractor's must not be coasted on.
             gain = sure * (1.0 - math.exp(-dt / _VELOCITY_TAU_S))
             target.velocity = (
@@ -439,17 +406,16 @@ class SiamTracker:
         rows = [(float(i), *region) for i, region in enumerate(regions)]
         return torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)
 
-    def _refined_boxes(
-        self, group: list[_Search], selections: list[Selection], response: Response
-    ) -> list[CenterBox]:
-        """The selected boxes after region refinement, px of the frame."""
+    def _refined_boxes(self, group: list[_Search], selections: list[Selection], response: Response) -> Tensor:
+        """The selected boxes after region refinement, [N, 4] as cx, cy, w, h, px of the frame."""
         size = group[0].instance_size
         regions = self._region_tensor([proposal_region(selection, size) for selection in selections])
         deltas = self.engine.region_deltas(response, regions, size).float().cpu().tolist()
-        return [
+        boxes = [
             box_of_selection(refined(selection, delta), search.crop, size, search.scale)
             for search, selection, delta in zip(group, selections, deltas, strict=True)
         ]
+        return torch.tensor(boxes, dtype=torch.float64).to(self.device)
 
     def _region_masks(self, frame: Frame, group: list[_Search], response: Response) -> list[TargetMask]:
         """The masks of the boxes that the targets have now."""
