@@ -6,6 +6,8 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
+from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
+
 HELP = "draw the ground truth of a video, image folder or bag"
 
 
@@ -32,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        default="siammask_mobilev2_w10",
+        default=DEFAULT_WEIGHTS,
         metavar="NAME|PATH",
-        help="tracker that helps: weights by name or path, or opencv:csrt (default: siammask_mobilev2_w10)",
+        help="tracker that helps: weights by name or path, or opencv:csrt (default: %(default)s)",
     )
     parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")

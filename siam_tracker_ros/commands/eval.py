@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
+
 if TYPE_CHECKING:
     from siam_tracker_ros.evaluation.recording import Recording
     from siam_tracker_ros.evaluation.trackers import TrackerSpec
@@ -48,13 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="sequences (NAME/img, NAME/groundtruth.txt), otb (DTB70), uav123, lasot, trackingnet, got10k, "
         "vot, nfs or davis; auto (default) looks at the files",
     )
-    parser.add_argument("--weights", metavar="NAME|PATH", help="weights by name or path, as --tracker")
+    parser.add_argument(
+        "--weights",
+        metavar="NAME|PATH",
+        help="weights by name or path, as --tracker (default, where nothing else is named on a --dataset: "
+        f"those named as --model, else {DEFAULT_WEIGHTS})",
+    )
     parser.add_argument(
         "--tracker",
         nargs="+",
         default=[],
         metavar="T",
-        help="weights by name or path, opencv:csrt, opencv:kcf, opencv:mil, or a folder of result files",
+        help="weights by name or path, opencv:csrt, opencv:kcf, opencv:mil, opencv:nano=FOLDER (of its two "
+        "models), or a folder of result files",
     )
     parser.add_argument(
         "--experiment",
@@ -105,8 +113,6 @@ def run(args: argparse.Namespace) -> int:
     if args.bag is not None:
         _write_json(args.json, _measure_bag(args, specs))
         return 0
-    if not specs:
-        raise EvaluationError("name what to measure: --weights NAME, or --tracker with any number of them")
     names = list(read_dataset(args.dataset, args.layout))
     if args.only:
         unknown = set(args.only) - set(names)
@@ -131,6 +137,8 @@ def _trackers(args: argparse.Namespace) -> list[TrackerSpec]:
     from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
     texts = [*([args.weights] if args.weights else []), *args.tracker]
+    if not texts and args.bag is None:
+        texts = [args.model or DEFAULT_WEIGHTS]
     specs = [TrackerSpec(text, args.model, args.device, args.long_term) for text in texts]
     doubled = {spec.name for spec in specs if [one.name for one in specs].count(spec.name) > 1}
     if doubled:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 HELP = "follow a target through a video, an image folder, a camera or a stream"
 
-DEFAULT_WEIGHTS = "siammask_mobilev2_w10"
 # How fast the shown frame rate follows, a fraction per frame.
 _RATE_GAIN = 0.1
 

@@ -53,6 +53,7 @@ _MOBILE = ModelConfig(
     head="multi_level",
 )
 _MOBILE_W10 = replace(_MOBILE, width_mult=1.0, rpn_channels=(128, 128, 128), weighted=True)
+_MASK_W10 = MaskConfig(refine_layers=(1, 2, 3), refine_channels=(16, 24, 32), level=1, coarse_size=None)
 
 _SIAMMASK_SHARP = ModelConfig(
     backbone="resnet50",
@@ -264,17 +265,11 @@ _ENTRIES = (
         TrackingConfig(penalty_k=0.04, window_influence=0.44, lr=0.4, mask_threshold=0.3, clip_inset=1),
     ),
     ZooEntry("siamrpn_mobilev2_w10", _MOBILE_W10, _W10_TRACKING),
+    ZooEntry("siammask_mobilev2_w10", replace(_MOBILE_W10, mask=_MASK_W10), _W10_TRACKING),
+    # Without the level of layer 7 the backbone ends at layer 5: half the operations of a frame.
     ZooEntry(
-        "siammask_mobilev2_w10",
-        replace(
-            _MOBILE_W10,
-            mask=MaskConfig(
-                refine_layers=(1, 2, 3),
-                refine_channels=(16, 24, 32),
-                level=1,
-                coarse_size=None,
-            ),
-        ),
+        "siammask_mobilev2_w10_l23",
+        replace(_MOBILE_W10, rpn_layers=(3, 5), rpn_channels=(128, 128), mask=_MASK_W10),
         _W10_TRACKING,
     ),
 )

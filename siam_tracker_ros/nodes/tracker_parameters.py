@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 from siam_tracker_ros.nodes.image_parameters import image_reliability, image_transport, mono16_full_scale
 from siam_tracker_ros.nodes.parameter_struct import parameter
 
@@ -16,7 +17,7 @@ class TrackerParameters:
     """Everything the tracker node can be told. Bytes in MiB (2^20), times in s, lengths in px."""
 
     weights: str = parameter(
-        "siammask_mobilev2_w10",
+        DEFAULT_WEIGHTS,
         "Weight file, by path or by name in the weight folders ($SIAM_TRACKER_WEIGHTS, the package's own).",
         fixed_because=_LOADED,
     )
