@@ -147,7 +147,7 @@ def test_failed_configure_says_why_and_leaves_nothing(
     assert graph.node.count_publishers("tracks") == 0
     assert graph.set_parameter(parameter, getattr(DEFAULTS, parameter)) == ""
     assert graph.change_state("configure")
-    assert graph.status(TrackerStatus.INACTIVE).model == "siammask_mobilev2_w10"
+    assert graph.status(TrackerStatus.INACTIVE).model == DEFAULTS.weights
 
 
 def test_requests_to_an_inactive_node_are_refused(graph: Graph) -> None:
