@@ -11,7 +11,7 @@ from torch import nn
 from siam_tracker_ros.models import onednn
 from siam_tracker_ros.models.config import MaskConfig, ModelConfig
 from siam_tracker_ros.models.inference import inference_copy
-from siam_tracker_ros.models.mask import Cells, mask_windows, window
+from siam_tracker_ros.models.mask import Cells, mask_windows, windows
 from siam_tracker_ros.models.pysot_config import PysotConfigError, entry_from_pysot
 from siam_tracker_ros.models.siamese import SiameseNetwork, stack_templates
 from siam_tracker_ros.models.winograd import WinogradConv2d, pays_off
@@ -179,7 +179,7 @@ def test_response_at_a_cell_is_that_of_the_whole_map(images: tuple) -> None:
 
 def test_window_beyond_the_map_is_zero() -> None:
     features = torch.arange(1.0, 17.0).reshape(1, 1, 4, 4)
-    cut = window(features, 0, -1, 2, 3)[0]
+    (cut,) = windows(features, torch.tensor([0]), torch.tensor([-1]), torch.tensor([2]), 3)[0]
     assert cut.tolist() == [[0, 0, 0], [3, 4, 0], [7, 8, 0]]
 
 

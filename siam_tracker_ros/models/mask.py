@@ -3,8 +3,8 @@
 A mask belongs to one cell of the response map, so all that leads to it is computed for that cell alone:
 the correlation needs the search features under the kernel there, the refinement a window of each
 earlier layer. Windows are cut first (`mask_windows`, `refine_windows`); what is computed of them has fixed
-shapes. Positions are given as three equally long lists: index in the batch, row and column of the response
-map. Module names are PySOT's.
+shapes. Positions are given as `Cells`, which may be tensors: what is cut is gathered, so that no device is
+waited for to know where. Module names are PySOT's.
 """
 
 from __future__ import annotations
@@ -24,18 +24,28 @@ from siam_tracker_ros.models.xcorr import xcorr_depthwise
 class Cells(NamedTuple):
     """Cells of response maps: for each, the sample in the batch, the row and the column."""
 
-    batch: Sequence[int]
-    rows: Sequence[int]
-    cols: Sequence[int]
+    batch: Sequence[int] | Tensor
+    rows: Sequence[int] | Tensor
+    cols: Sequence[int] | Tensor
+
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Samples, rows and columns as int64 tensors [M]; those that are on `device` stay as they are."""
+        batch, rows, cols = (torch.as_tensor(each, dtype=torch.int64, device=device) for each in self)
+        return batch, rows, cols
 
 
-def window(features: Tensor, index: int, top: int, left: int, size: int) -> Tensor:
-    """Square window [C, size, size] of sample `index` of [N, C, H, W]; zeros beyond the map."""
-    height, width = features.shape[2:]
-    y0, y1 = max(top, 0), min(top + size, height)
-    x0, x1 = max(left, 0), min(left + size, width)
-    inside = features[index, :, y0:y1, x0:x1]
-    return F.pad(inside, (x0 - left, left + size - x1, y0 - top, top + size - y1))
+def windows(features: Tensor, batch: Tensor, tops: Tensor, lefts: Tensor, size: int) -> Tensor:
+    """Square windows [M, C, size, size] of samples `batch` [M] of [N, C, H, W]; zeros beyond the map."""
+    channels, height, width = features.shape[1:]
+    steps = torch.arange(size, device=features.device)
+    y, x = tops[:, None] + steps, lefts[:, None] + steps
+    on_map_y, on_map_x = y.clamp(0, height - 1), x.clamp(0, width - 1)
+    outside = (y != on_map_y)[:, :, None] | (x != on_map_x)[:, None, :]
+    cell = (batch[:, None] * height + on_map_y)[:, :, None] * width + on_map_x[:, None, :]
+    # All channels of a cell lie together where features are laid out channels last, as networks run here.
+    by_cell = features.permute(0, 2, 3, 1).reshape(-1, channels)
+    cut = by_cell.index_select(0, cell.flatten()).view(*cell.shape, channels)
+    return cut.masked_fill(outside[..., None], 0.0).permute(0, 3, 1, 2)
 
 
 # Side, beyond that of the kernel, of the features that one response is computed from: conv_search takes one
@@ -47,16 +57,14 @@ _REFINE_WINDOWS = ((16, 61, 4), (8, 31, 2), (4, 15, 1))
 
 def mask_windows(features: Tensor, cells: Cells, kernel_size: int) -> Tensor:
     """Search features [N, C, H, W] under the kernel at `cells`: [len(cells), C, side, side]."""
-    side = kernel_size + _CONV_SEARCH_LOSS
-    return torch.stack([window(features, b, y, x, side) for b, y, x in zip(*cells, strict=True)])
+    return windows(features, *cells.on(features.device), kernel_size + _CONV_SEARCH_LOSS)
 
 
 def refine_windows(layers: Sequence[Tensor], cells: Cells) -> tuple[Tensor, ...]:
     """Windows of the layers of stride 2, 4, 8 that belong to `cells`: [len(cells), C, 61 | 31 | 15, same]."""
+    batch, rows, cols = cells.on(layers[0].device)
     return tuple(
-        torch.stack(
-            [window(layer, b, step * y - pad, step * x - pad, side) for b, y, x in zip(*cells, strict=True)]
-        )
+        windows(layer, batch, step * rows - pad, step * cols - pad, side)
         for layer, (pad, side, step) in zip(layers, _REFINE_WINDOWS, strict=True)
     )
 

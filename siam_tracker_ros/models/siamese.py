@@ -77,8 +77,10 @@ def mask_inputs(
     `kernels` are those of all samples, `level` the features that the mask is correlated on, `layers` those
     that refinement merges, none without it.
     """
+    batch, rows, cols = cells.on(kernels.device)
+    cells = Cells(batch, rows, cols)
     under_kernel = mask_windows(level, cells, kernels.shape[3])
-    return kernels[list(cells.batch)], (under_kernel, *(refine_windows(layers, cells) if layers else ()))
+    return kernels[batch], (under_kernel, *(refine_windows(layers, cells) if layers else ()))
 
 
 Head = CorrelationHead | DepthwiseRPN | MultiRPN | SimilarityHead | UPChannelRPN

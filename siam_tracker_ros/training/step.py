@@ -88,9 +88,9 @@ def refine_batch(
     assert template.mask is not None
     logits = []
     for start in range(0, len(cells), _MASKS_AT_ONCE):
-        part = cells[start : start + _MASKS_AT_ONCE].tolist()
+        part = cells[start : start + _MASKS_AT_ONCE]
         stop = start + len(part)
-        where = Cells(range(len(part)), [row for row, _ in part], [col for _, col in part])
+        where = Cells(torch.arange(len(part), device=part.device), part[:, 0], part[:, 1])
         kernels = Template(template.rpn, template.mask[start:stop])
         logits.append(network.refine_masks(kernels, _samples(search, start, stop), where))
     masks = torch.cat(logits)
