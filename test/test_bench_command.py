@@ -7,31 +7,142 @@ from pathlib import Path
 
 import pytest
 
-from siam_tracker_ros.benchmark.timing import time_in_turns
+from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Configuration
+from siam_tracker_ros.benchmark.job import Job, carry_out
+from siam_tracker_ros.benchmark.measurement import read_run
 from siam_tracker_ros.cli import main
 from siam_tracker_ros.dds_profile import profile_variable
 from siam_tracker_ros.ros_distro import ros_distro
 
-
-def test_a_model_is_measured_and_the_machine_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    file = tmp_path / "new" / "bench.json"
-    status = main(["bench", "siammask_mobilev2_w10", "--frames", "2", "--targets", "2", "--json", str(file)])
-    assert status == 0
-    out = capsys.readouterr().out
-    report = json.loads(file.read_text())
-    assert report["machine"]["processor"] in out
-    assert "2 targets" in out
-    (row,) = report["models"]
-    assert row["model"] == "siammask_mobilev2_w10"
-    assert row["masks"]
-    assert row["fps"] == pytest.approx(1000 / row["median_ms"])
-    assert row["p99_ms"] >= row["median_ms"] > 0
-    assert f"| {row['fps']:.1f} |" in out
+MODEL = "siammask_mobilev2_w10_l23"
+# Small frames: what is measured is the same.
+SMALL = ["--sizes", "160x120", "--frames", "2"]
 
 
-def test_entries_with_the_same_network_are_named(capsys: pytest.CaptureFixture) -> None:
-    assert main(["bench", "siamrpn_alex_dwxcorr", "--frames", "1"]) == 0
-    assert "siamrpn_alex_dwxcorr stands for siamrpn_alex_dwxcorr_otb too" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that one run writes: several targets, and a precision that torch has not."""
+    out = tmp_path_factory.mktemp("bench") / "new"
+    written = ["--json", "run.json", "--markdown", "run.md", "--figure", "cost.png"]
+    files = [str(out / part) if "." in part else part for part in written]
+    given = ["--engines", "torch:fp32", "torch:int8", "--targets", "3", "1", *SMALL]
+    assert main(["bench", MODEL, *given, *files]) == 0
+    return out
+
+
+def test_every_combination_is_measured_or_told_of_with_its_reason(measured: Path) -> None:
+    run = read_run(measured / "run.json")
+    asked = [(each.configuration.precision, each.configuration.targets) for each in run.measurements]
+    assert asked == [("fp32", 1), ("fp32", 3)]
+    for each in run.measurements:
+        assert each.configuration.model == MODEL
+        assert each.masks
+        assert each.frames == 2
+        assert each.fps == pytest.approx(1000 / each.median_ms)
+        assert each.p99_ms >= each.median_ms > each.stages["inference"] > 0
+        assert each.memory is not None
+        assert each.memory.peak > each.memory.added > 5
+    left_out = {(each.configuration.precision, each.configuration.targets) for each in run.not_measured}
+    assert left_out == {("int8", 1), ("int8", 3)}
+    assert all("int8" in each.reason for each in run.not_measured)
+
+
+def test_the_table_says_what_was_measured_where(measured: Path) -> None:
+    run, text = read_run(measured / "run.json"), (measured / "run.md").read_text()
+    assert run.machine.processor in text
+    assert run.machine.date in text
+    for each in run.measurements:
+        assert f"| {each.fps:.1f} |" in text
+    assert f"- torch int8 of {MODEL}: " in text
+    assert (measured / "cost.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_stored_run_is_shown_and_compared_without_measuring(
+    measured: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = str(measured / "run.json")
+    assert main(["bench", "--show", file, "--compare", file]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith((measured / "run.md").read_text().rstrip())
+    assert shown.count("1.00x") == 2
+    assert "Warning: not the same" not in shown
+
+
+def test_trackers_of_opencv_take_turns_with_ours() -> None:
+    configurations = [
+        Configuration(MODEL, "torch", "fp32", width=160, height=120),
+        Configuration("opencv:mil", OPENCV, "fp32", width=160, height=120),
+        Configuration("opencv:nano=/nonexistent", OPENCV, "fp32", width=160, height=120),
+    ]
+    result = carry_out(Job(configurations, frames=2, seconds=60, threads=1))
+    ours, theirs = result.measurements
+    assert ours.configuration.model == MODEL
+    assert theirs.configuration.model == "opencv:mil"
+    assert ours.frames == theirs.frames == 2
+    assert ours.memory is None
+    assert result.threads == 1
+    (nano,) = result.not_measured
+    assert "NanoTrack's two models" in nano.reason
+
+
+PYSOT_CODE = {
+    "core/config.py": """
+class Configuration(dict):
+    def __setattr__(self, name, value):
+        self[name] = value
+    def merge_from_file(self, name):
+        with open(name) as file:
+            self["NAME"] = file.read()
+cfg = Configuration()
+""",
+    "models/model_builder.py": """
+import torch
+class ModelBuilder(torch.nn.Module):
+    def load_state_dict(self, state):
+        assert len(state) > 50
+""",
+    "tracker/siammask_tracker.py": "import cv2",
+    "tracker/tracker_builder.py": """
+import time
+from pysot.core.config import cfg
+class Tracker:
+    def init(self, image, box):
+        assert cfg["NAME"] == "of this one" and not cfg["CUDA"]
+        self.center_pos, self.size = [box[0], box[1]], [box[2], box[3]]
+    def track(self, image):
+        self.size = 2 * self.size
+        assert image.shape == (120, 160, 3) and self.size[0] < 100 and not self.longterm_state
+def build_tracker(model):
+    return Tracker()
+""",
+}
+
+
+def test_pysot_takes_turns_with_ours(tmp_path: Path) -> None:
+    for name, code in PYSOT_CODE.items():
+        file = tmp_path / "pysot" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code)
+    (tmp_path / "experiments" / MODEL).mkdir(parents=True)
+    (tmp_path / "experiments" / MODEL / "config.yaml").write_text("of this one")
+    result = carry_out(
+        Job(
+            [Configuration(MODEL, engine, "fp32", width=160, height=120) for engine in (PYSOT, "torch")],
+            frames=2,
+            seconds=60,
+            pysot=str(tmp_path),
+        )
+    )
+    assert result.not_measured == ()
+    assert [each.configuration.engine for each in result.measurements] == [PYSOT, "torch"]
+
+
+def test_a_process_that_ends_early_is_told_of() -> None:
+    configuration = Configuration(MODEL, PYSOT, "fp32")
+    (left_out,) = carry_out(Job([configuration], frames=2, seconds=60, pysot="/nonexistent")).not_measured
+    assert left_out.configuration == configuration
+    assert "its process ended with status 1" in left_out.reason
+    assert "is no PySOT checkout" in left_out.reason
 
 
 @pytest.mark.parametrize(
@@ -39,8 +150,12 @@ def test_entries_with_the_same_network_are_named(capsys: pytest.CaptureFixture) 
     [
         (["no_such_model"], "no model called 'no_such_model'"),
         (["--pysot", "/nonexistent"], "is no PySOT checkout"),
-        (["--pysot", "/nonexistent", "--targets", "2"], "one target on the CPU"),
         (["--device", "cuda:99"], "'cuda:99' was asked for"),
+        (["--figure", "cost.png"], "give --targets 1 2 4 8 16"),
+        (["--show", "/nonexistent"], "cannot read /nonexistent"),
+        (["--compare", "/nonexistent"], "cannot read /nonexistent"),
+        (["--scores", "/nonexistent"], "cannot read /nonexistent"),
+        (["--json", "/proc/version/run.json"], "is a file, not a folder"),
         (["--ros", "--targets", "2"], "one target of one model"),
     ],
 )
@@ -60,7 +175,7 @@ def test_the_node_is_measured_on_a_graph(
     # The command chooses a profile for this process.
     monkeypatch.setenv(profile_variable(ros_distro()), "")
     file = tmp_path / "node.json"
-    given = ["--ros", "--seconds", "2", "--rate", "5", "--size", "160x120", "--json", str(file)]
+    given = ["--ros", "--seconds", "2", "--rate", "5", "--sizes", "160x120", "--json", str(file)]
     assert main(["bench", *given]) == 0
     out = capsys.readouterr().out
     node = json.loads(file.read_text())["node"]
@@ -78,7 +193,17 @@ def test_the_node_is_measured_on_a_graph(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--rate", "0"], ["--seconds", "soon"], ["--frames", "0"], ["--size", "20x20"], ["--size", "big"]],
+    [
+        ["--rate", "0"],
+        ["--seconds", "soon"],
+        ["--frames", "0"],
+        ["--sizes", "20x20"],
+        ["--sizes", "big"],
+        ["--targets", "1", "none"],
+        ["--engines", "magic"],
+        ["--engines", "openvino:fp8"],
+        ["--precisions", "int4"],
+    ],
 )
 def test_wrong_figures_are_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -93,10 +218,3 @@ def test_growth_of_memory_is_the_slope_of_what_was_seen() -> None:
     figures = GraphFigures(memory=[(0.0, 400.0), (30.0, 401.0), (60.0, 402.0)])
     assert figures.memory_slope() == pytest.approx(2.0)
     assert GraphFigures(memory=[(0.0, 400.0)]).memory_slope() == 0.0
-
-
-def test_calls_take_turns() -> None:
-    order: list[str] = []
-    timings = time_in_turns([lambda: order.append("a"), lambda: order.append("b")], rounds=3, warm_up=1)
-    assert order == ["a", "b"] * 4
-    assert len(timings) == 2

@@ -28,7 +28,7 @@ from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.client_node import ClientNode
 from siam_tracker_ros.nodes.image_messages import image_message
-from siam_tracker_ros.nodes.tracker_diagnostics import resident_mib
+from siam_tracker_ros.process_memory import resident_mib
 from siam_tracker_ros.ros_distro import ros_distro
 
 # Several may run at a time.

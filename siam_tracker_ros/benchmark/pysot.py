@@ -64,11 +64,20 @@ class PysotBaseline:
         self._cfg.merge_from_file(str(self._experiments / name / "config.yaml"))
         self._cfg.CUDA = False
 
-    def tracker(self, name: str, network: SiameseNetwork) -> Any:
-        """PySOT's tracker of experiment `name` with the weights of `network`; valid until the next one."""
+    def tracker(self, name: str, network: SiameseNetwork, device: str = "cpu") -> Any:
+        """PySOT's tracker of experiment `name` with the weights of `network`; valid until the next one.
+
+        `device` is cpu, cuda or cuda:N. Its `track` ends with what it has fetched from there, so that its time
+        is that of the whole work.
+        """
         self._configure(name)
         with contextlib.redirect_stdout(io.StringIO()), torch.enable_grad():
             model = self._models.ModelBuilder()
         model.load_state_dict(network.state_dict())
         model.eval()
+        if device != "cpu":
+            # Its crops go to the device that is current.
+            torch.cuda.set_device(torch.device(device))
+            self._cfg.CUDA = True
+            model.cuda()
         return self._trackers.build_tracker(model)

@@ -1,4 +1,4 @@
-"""`siam-tracker bench`: frame rates of the zoo on this machine, or the tracker node on a ROS 2 graph."""
+"""`siam-tracker bench`: speed, memory and energy on this machine, or the tracker node on a ROS 2 graph."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.markdown_table import markdown_table
 
 if TYPE_CHECKING:
-    import numpy as np
+    from siam_tracker_ros.benchmark.configuration import Configuration
+    from siam_tracker_ros.benchmark.measurement import Run
 
-    from siam_tracker_ros.benchmark.pysot import PysotBaseline
-    from siam_tracker_ros.models.config import ZooEntry
+HELP = "measure speed, memory and energy on this machine, alone or beside PySOT's and OpenCV's trackers"
 
-HELP = "measure frame rates on this machine, per model of the zoo"
-
-_WARM_UP = 3
+ENGINES = ("torch", "openvino", "onnxruntime", "tensorrt")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+_DEFAULT_SECONDS, _DEFAULT_GRAPH_SECONDS = 5.0, 20.0
 
 
 class BenchCommandError(SiamTrackerError):
@@ -52,84 +49,188 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _engine(text: str) -> str:
+    engine, colon, precision = text.partition(":")
+    if engine not in (*ENGINES, "auto", "all") or (colon and precision not in PRECISIONS):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no engine: {', '.join(ENGINES)}, auto or all; openvino:bf16 adds a precision"
+        )
+    return text
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bench`."""
     parser.description = (
         "Time whole track() calls: crop, network, decoding and, where the model has them, the mask and "
-        "rotated box. Weights are random, as speed does not depend on them."
+        "rotated box. Weights are random, as speed does not depend on them. Every combination of what is "
+        "listed is measured in a process of its own; what this machine cannot do is listed with its reason."
     )
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", help="zoo entries; without any, every distinct network"
     )
-    parser.add_argument("--frames", type=_count, default=20, help="timed frames per model (default 20)")
-    parser.add_argument(
-        "--size", type=_size, default=(640, 480), metavar="WxH", help="frame (default 640x480)"
+    what = parser.add_argument_group("what is measured")
+    what.add_argument(
+        "--engines",
+        nargs="+",
+        type=_engine,
+        default=["torch"],
+        metavar="E",
+        help=f"{', '.join(ENGINES)}, auto (the fastest here), or all; openvino:bf16 takes this precision "
+        "alone (default torch)",
     )
-    parser.add_argument("--targets", type=_count, default=1, help="targets tracked at once (default 1)")
-    parser.add_argument("--threads", type=_count, help="CPU threads (default: what PyTorch chooses)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-    parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
-    parser.add_argument(
+    what.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=("auto", *PRECISIONS, "all"),
+        default=["auto"],
+        metavar="P",
+        help=f"{', '.join(PRECISIONS)}, auto (the engine's own on this device), or all (default auto)",
+    )
+    what.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_size,
+        default=[(640, 480)],
+        metavar="WxH",
+        help="of the frame (default 640x480)",
+    )
+    what.add_argument(
+        "--targets",
+        nargs="+",
+        type=_count,
+        default=[1],
+        metavar="N",
+        help="numbers of targets tracked at once (default 1)",
+    )
+    what.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    what.add_argument("--threads", type=_count, help="CPU threads (default: what each engine chooses)")
+    what.add_argument(
+        "--frames", type=_count, default=100, help="timed frames of each, at most (default 100)"
+    )
+    what.add_argument(
+        "--seconds",
+        type=_seconds,
+        help=f"time for each row, at most, beyond five frames (default {_DEFAULT_SECONDS:g}); with --ros the "
+        f"time in all (default {_DEFAULT_GRAPH_SECONDS:g})",
+    )
+    beside = parser.add_argument_group("side by side, in one process, frame by frame")
+    beside.add_argument(
+        "--turns",
+        action="store_true",
+        help="let engines and precisions of a model take turns, so that what slows the machine slows all",
+    )
+    beside.add_argument(
         "--pysot",
         type=Path,
         metavar="FOLDER",
-        help="a PySOT checkout: its tracker takes turns with ours, frame by frame, same weights and threads",
+        help="a PySOT checkout: its tracker takes turns with ours, same weights; ratios of their times",
     )
+    beside.add_argument(
+        "--opencv",
+        nargs="+",
+        default=[],
+        metavar="T",
+        help="OpenCV's trackers take turns with ours: csrt, kcf, mil, or nano=FOLDER (of its two models)",
+    )
+    beside.add_argument(
+        "--scores",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="what `siam-tracker eval --json` wrote: mean IoU beside the speed of each tracker in it",
+    )
+    output = parser.add_argument_group("output, besides the Markdown on stdout")
+    output.add_argument("--json", type=Path, metavar="FILE", help="store the run")
+    output.add_argument("--markdown", type=Path, metavar="FILE", help="write the Markdown there too")
+    output.add_argument("--compare", type=Path, metavar="FILE", help="set a stored run beside this one")
+    output.add_argument("--figure", type=Path, metavar="FILE", help="draw the cost against --targets")
+    output.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: print a stored run")
     parser.add_argument(
         "--ros",
         action="store_true",
         help="run the tracker node instead, with its default weights or those named as MODEL, and publish "
         "images to it: latency from an image's arrival to its tracks, by stage, and memory over time",
     )
-    parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long with --ros (default 20)")
     parser.add_argument("--rate", type=_seconds, default=30.0, help="images/s with --ros (default 30)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print a Markdown table; see `add_arguments`."""
+    """Measure and print Markdown; see `add_arguments`."""
     if args.ros:
         return _run_on_graph(args)
-    import torch
+    from siam_tracker_ros.benchmark.comparison import comparison_markdown
+    from siam_tracker_ros.benchmark.measurement import read_run
+    from siam_tracker_ros.benchmark.scores import read_scores
+    from siam_tracker_ros.benchmark.tables import run_markdown
+    from siam_tracker_ros.footage.whole_file import check_output_file, write_whole
+
+    # What cannot be read or written is said before minutes are spent.
+    for file in filter(None, (args.json, args.markdown, args.figure)):
+        check_output_file(file)
+    before = read_run(args.compare) if args.compare else None
+    scores = read_scores(args.scores)
+    measured = read_run(args.show) if args.show else _measure(args)
+    text = run_markdown(measured, scores)
+    if before is not None:
+        text += "\n\n" + comparison_markdown(measured, before)
+    print(text)
+    if args.json:
+        write_whole(args.json, measured.to_json())
+    if args.markdown:
+        write_whole(args.markdown, text + "\n")
+    if args.figure:
+        from siam_tracker_ros.benchmark.targets_figure import draw_cost_by_targets
+
+        draw_cost_by_targets(measured, args.figure)
+    return 0 if measured.measurements else 1
+
+
+def _measure(args: argparse.Namespace) -> Run:
     from tqdm import tqdm
 
+    from siam_tracker_ros.benchmark.bench_run import carry_out_all, make_jobs
+    from siam_tracker_ros.engines.device import resolve_device
+
+    if args.figure and len(set(args.targets)) < 2:
+        raise BenchCommandError("--figure shows several numbers of targets: give --targets 1 2 4 8 16")
+    device = str(resolve_device(args.device)[0])
+    turns = bool(args.turns or args.pysot or args.opencv)
+    jobs = make_jobs(
+        _configurations(args, device),
+        turns,
+        args.frames,
+        args.seconds or _DEFAULT_SECONDS,
+        args.threads or 0,
+        str(args.pysot.absolute()) if args.pysot else "",
+    )
+    with tqdm(total=len(jobs), disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
+        return carry_out_all(jobs, device, turns, lambda _: bar.update())
+
+
+def _configurations(args: argparse.Namespace, device: str) -> list[Configuration]:
+    from siam_tracker_ros.benchmark.bench_run import distinct_entries
+    from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Matrix, runners
+    from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
     from siam_tracker_ros.models.zoo import get_entry
 
-    if args.pysot and (args.targets > 1 or args.device not in ("auto", "cpu")):
-        raise BenchCommandError("--pysot compares one target on the CPU: leave out --targets and --device")
-    entries = [get_entry(name) for name in args.models] or _distinct_entries()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    models = [get_entry(name).name for name in dict.fromkeys(args.models)]
+    engines = list(ENGINES) if "all" in args.engines else args.engines
+    precisions = list(PRECISIONS) if "all" in args.precisions else args.precisions
+    ran = runners(engines, precisions)
     if args.pysot:
         from siam_tracker_ros.benchmark.pysot import PysotBaseline
 
         pysot = PysotBaseline(args.pysot)
-        args.device = "cpu"
-    else:
-        pysot = None
-    machine = _describe_machine(args)
-    print(f"{machine['processor']}, {machine['device']}, {machine['threads']} threads")
-    print(f"PyTorch {machine['torch']}, {machine['precision']}, frames of {machine['size']}, ", end="")
-    print(f"{args.targets} target{'s' if args.targets > 1 else ''}, {args.frames} frames each\n")
-    rows = []
-    for entry in tqdm(entries, disable=not sys.stderr.isatty(), leave=False, unit="model"):
-        rows.append(_measure(entry, args, pysot))
-    _print_table(rows)
-    for row in rows:
-        if row["same_network"]:
-            print(f"\n{row['model']} stands for {', '.join(row['same_network'])} too: the same network.")
-    _write_json(args.json, {"machine": machine, "models": rows})
-    return 0
-
-
-def _write_json(file: Path | None, figures: dict[str, Any]) -> None:
-    if file is None:
-        return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(figures, indent=2) + "\n")
-    except OSError as error:
-        raise BenchCommandError(f"cannot write {file}: {error.strerror}") from error
+        models = models or [entry.name for entry in distinct_entries() if pysot.has(entry.name)]
+        ran = [(PYSOT, "fp32"), *ran]
+    if args.opencv:
+        models = models or [DEFAULT_WEIGHTS]
+    models = models or [entry.name for entry in distinct_entries()]
+    sizes, targets = list(dict.fromkeys(args.sizes)), sorted(set(args.targets))
+    found = Matrix(models, ran, device, sizes, targets).configurations()
+    others = [f"opencv:{name.removeprefix('opencv:')}" for name in dict.fromkeys(args.opencv)]
+    return found + Matrix(others, [(OPENCV, "fp32")], device, sizes, targets).configurations()
 
 
 def _run_on_graph(args: argparse.Namespace) -> int:
@@ -138,149 +239,44 @@ def _run_on_graph(args: argparse.Namespace) -> int:
         from siam_tracker_ros.benchmark.graph import measure_graph
     except ImportError as error:
         raise BenchCommandError(f"--ros needs ROS 2 and this package's interfaces: {error}") from error
+    from dataclasses import asdict
+
     from tqdm import tqdm
 
-    if args.pysot or args.targets > 1 or len(args.models) > 1:
-        raise BenchCommandError("--ros measures one target of one model: leave out --pysot and --targets")
-    parameters = {"device": args.device, "precision": args.precision}
+    from siam_tracker_ros.benchmark.graph_report import graph_json, graph_markdown
+    from siam_tracker_ros.benchmark.machine import this_machine
+    from siam_tracker_ros.benchmark.scene import scene, target_boxes
+    from siam_tracker_ros.footage.whole_file import check_output_file, write_whole
+
+    if (
+        args.pysot
+        or args.opencv
+        or args.turns
+        or len(args.models) > 1
+        or any(len(listed) > 1 for listed in (args.sizes, args.engines, args.precisions))
+        or args.targets != [1]
+    ):
+        raise BenchCommandError(
+            "--ros measures one target of one model: leave out --pysot, --opencv, --turns and --targets"
+        )
+    if args.json:
+        check_output_file(args.json)
+    parameters = {"device": args.device, "precision": args.precisions[0]}
     if args.models:
         parameters["weights"] = args.models[0]
-    width, height = args.size
-    side = min(width, height) // 6
-    box = (width // 2 - side // 2, height // 2 - side // 2, side, side)
-    with tqdm(total=args.seconds, disable=not sys.stderr.isatty(), leave=False, unit="s") as bar:
+    ((width, height),) = args.sizes
+    seconds = args.seconds or _DEFAULT_GRAPH_SECONDS
+    (box,) = target_boxes(width, height, 1)
+    with tqdm(total=seconds, disable=not sys.stderr.isatty(), leave=False, unit="s") as bar:
 
         def progress(now_s: float) -> None:
-            bar.update(min(now_s, args.seconds) - bar.n)
+            bar.update(min(now_s, seconds) - bar.n)
 
-        figures = measure_graph(
-            _scene(width, height),
-            box,
-            args.rate,
-            args.seconds,
-            parameters,
-            progress,
-        )
-    machine = _describe_machine(args)
-    print(f"{machine['processor']}, {machine['device']}, {machine['precision']}")
-    print(f"{figures.published} images of {machine['size']} in {figures.seconds:.0f} s, ", end="")
-    print(f"{figures.tracked} tracked in, {figures.dropped} passed over, {figures.lost} lost\n")
-    times = figures.percentiles()
-    rows = [[name, f"{p50:.2f} ms", f"{p95:.2f} ms"] for name, (p50, p95) in times.items()]
-    print(markdown_table(["time", "p50", "p95"], rows))
-    memory = [mib for _, mib in figures.memory]
-    slope = figures.memory_slope()
-    print(f"\nmemory of the node: {memory[0]:.1f} MiB at the start, {memory[-1]:.1f} MiB at the end", end="")
-    print(f" ({slope:+.2f} MiB a minute)")
-    report = {
-        "images": {name: getattr(figures, name) for name in ("published", "tracked", "dropped", "lost")},
-        "seconds": figures.seconds,
-        "ms": {name: {"p50": p50, "p95": p95} for name, (p50, p95) in times.items()},
-        "memory_mib": {"start": memory[0], "end": memory[-1], "slope_per_minute": slope},
-    }
-    _write_json(args.json, {"machine": machine, "node": report})
+        figures = measure_graph(scene(width, height), box, args.rate, seconds, parameters, progress)
+    machine = this_machine()
+    print("\n".join(machine.lines()))
+    print(graph_markdown(figures, f"{width}x{height}"))
+    if args.json:
+        stored = {"machine": asdict(machine), "node": graph_json(figures)}
+        write_whole(args.json, json.dumps(stored, indent=2) + "\n")
     return 0
-
-
-def _distinct_entries() -> list[ZooEntry]:
-    """The zoo without the entries that differ from an earlier one in tracking constants only."""
-    from siam_tracker_ros.models.zoo import ZOO
-
-    by_network: dict[Any, ZooEntry] = {}
-    for entry in ZOO.values():
-        by_network.setdefault(entry.model, entry)
-    return list(by_network.values())
-
-
-def _describe_machine(args: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    from siam_tracker_ros.doctor.checks import processor_name
-    from siam_tracker_ros.engines.device import resolve_device, resolve_dtype
-
-    device, note = resolve_device(args.device)
-    return {
-        "processor": processor_name(),
-        "device": note,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "precision": str(resolve_dtype(args.precision, device)).removeprefix("torch."),
-        "size": "x".join(map(str, args.size)),
-    }
-
-
-def _scene(width: int, height: int) -> np.ndarray:
-    """A frame with structure at every scale, the same each time."""
-    import cv2
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    frame = np.zeros((height, width, 3), dtype=np.float32)
-    for cell in (4, 16, 64):
-        noise = rng.random((height // cell + 2, width // cell + 2, 3), dtype=np.float32)
-        frame += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(frame * 85, 0, 255).astype(np.uint8)
-
-
-def _measure(entry: ZooEntry, args: argparse.Namespace, pysot: PysotBaseline | None) -> dict[str, Any]:
-    import numpy as np
-    import torch
-
-    from siam_tracker_ros.benchmark.timing import time_in_turns
-    from siam_tracker_ros.models.siamese import SiameseNetwork
-    from siam_tracker_ros.models.zoo import ZOO
-    from siam_tracker_ros.tracking.siam_tracker import SiamTracker
-
-    torch.manual_seed(0)
-    network = SiameseNetwork(entry.model).eval()
-    tracker = SiamTracker(entry, network, args.device, args.precision)
-    width, height = args.size
-    frame = _scene(width, height)
-    side = min(width, height) / 6
-    box = (width / 2 - side / 2, height / 2 - side / 2, side, side)
-    targets = [tracker.init(frame, box) for _ in range(args.targets)]
-    start = targets[0].box
-
-    def ours() -> None:
-        # Random weights would let the box drift, and with it the size of the crop.
-        tracker.track(frame, [replace(target) for target in targets], masks=tracker.has_masks)
-
-    calls = [ours]
-    if pysot and pysot.has(entry.name):
-        theirs = pysot.tracker(entry.name, network)
-        theirs.init(frame, list(box))
-
-        def baseline() -> None:
-            theirs.center_pos, theirs.size = np.array(start[:2]), np.array(start[2:])
-            theirs.longterm_state = False
-            theirs.track(frame)
-
-        calls.append(baseline)
-    timings = time_in_turns(calls, args.frames, _WARM_UP)
-    row: dict[str, Any] = {
-        "model": entry.name,
-        "same_network": [e.name for e in ZOO.values() if e.model == entry.model and e is not entry],
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "masks": tracker.has_masks,
-        "median_ms": timings[0].median_ms,
-        "p99_ms": timings[0].p99_ms,
-        "fps": timings[0].fps,
-    }
-    if len(timings) > 1:
-        row["pysot_fps"] = timings[1].fps
-        row["ratio"] = timings[1].median_ms / timings[0].median_ms
-    return row
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "model": lambda r: r["model"],
-        "parameters": lambda r: f"{r['parameters'] / 1e6:.1f} M",
-        "median": lambda r: f"{r['median_ms']:.1f} ms",
-        "p99": lambda r: f"{r['p99_ms']:.1f} ms",
-        "FPS": lambda r: f"{r['fps']:.1f}",
-    }
-    if any("ratio" in row for row in rows):
-        columns["PySOT FPS"] = lambda r: f"{r['pysot_fps']:.1f}" if "ratio" in r else "-"
-        columns["ratio"] = lambda r: f"{r['ratio']:.2f}" if "ratio" in r else "-"
-    print(markdown_table(list(columns), [[show(row) for show in columns.values()] for row in rows]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,12 @@ from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.crop import Frame
 
 OPENCV = "opencv:"
-_OPENCV_TRACKERS = {"csrt": "TrackerCSRT", "kcf": "TrackerKCF", "mil": "TrackerMIL"}
+_OPENCV_TRACKERS = {
+    "csrt": "TrackerCSRT",
+    "kcf": "TrackerKCF",
+    "mil": "TrackerMIL",
+    "nano": "TrackerNano",
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class EvaluatedTracker(Protocol):
 class TrackerSpec:
     """A tracker to be, as a process of its own needs to make it.
 
-    `text` is weights by name or path, `opencv:csrt` (or kcf, mil), or a folder of results. `name` is what it
-    is called in tables and folders.
+    `text` is weights by name or path, `opencv:csrt` (or kcf, mil), `opencv:nano=FOLDER` with the folder of
+    its two models, or a folder of results. `name` is what it is called in tables and folders.
     """
 
     text: str
@@ -64,7 +69,7 @@ class TrackerSpec:
     def name(self) -> str:
         """Fit for a file name."""
         if self.text.startswith(OPENCV):
-            return self.text.replace(":", "-")
+            return self.text.partition("=")[0].replace(":", "-")
         stem = Path(self.text).name
         return stem if self.is_results else stem.removesuffix(".safetensors").removesuffix(".pth")
 
@@ -108,28 +113,50 @@ class SiamEvaluated:
 class _OpenCvTracker:
     has_masks = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, text: str) -> None:
         import cv2
 
+        name, _, folder = text.partition("=")
         if name not in _OPENCV_TRACKERS:
             known = ", ".join(OPENCV + one for one in _OPENCV_TRACKERS)
             raise EvaluationError(f"no tracker is called '{OPENCV}{name}'; there are {known}")
-        factory = getattr(cv2, _OPENCV_TRACKERS[name], None)
+        factory: Any = getattr(cv2, _OPENCV_TRACKERS[name], None)
         if factory is None:
             raise EvaluationError(
                 f"OpenCV {cv2.__version__} has no {_OPENCV_TRACKERS[name]} here; it comes with the contrib "
                 f"modules: pip install opencv-contrib-python=={cv2.__version__} in place of opencv-python"
             )
-        self._factory = factory
+        self._create: Callable[[], Any] = factory.create
+        if name == "nano":
+            parameters: Any = cv2.TrackerNano_Params()  # type: ignore[attr-defined]
+            parameters.backbone, parameters.neckhead = _nano_models(folder)
+            self._create = lambda: factory.create(parameters)
+        elif folder:
+            raise EvaluationError(f"'{OPENCV}{name}' takes no folder; nano alone has model files")
         self._tracker: Any = None
 
     def start(self, frame: Frame, box: Sequence[float]) -> None:
-        self._tracker = self._factory.create()
+        self._tracker = self._create()
         self._tracker.init(frame, [round(float(value)) for value in box])
 
     def follow(self, frame: Frame, masks: bool) -> Answer:
         found, box = self._tracker.update(frame)
         return Answer(Box(*map(float, box)), 1.0) if found else Answer(None, 0.0)
+
+
+def _nano_models(folder: str) -> tuple[str, str]:
+    """The backbone's and the head's file in a folder of NanoTrack's models."""
+    paths = []
+    for part in ("backbone", "head"):
+        found = sorted(Path(folder).glob(f"*{part}*.onnx")) if folder else []
+        if len(found) != 1:
+            has = ", ".join(path.name for path in found) or "none"
+            raise EvaluationError(
+                f"'{OPENCV}nano=FOLDER' needs a folder with NanoTrack's two models, one *backbone*.onnx and "
+                f"one *head*.onnx; of the {part} '{folder}' has {has}"
+            )
+        paths.append(str(found[0]))
+    return paths[0], paths[1]
 
 
 def use_threads(count: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from siam_tracker_ros.nodes.tracking_worker import Counts
+from siam_tracker_ros.process_memory import resident_mib
 
 # Share of images passed over above which the node is called overloaded.
 _MANY_DROPPED = 0.5
@@ -91,12 +91,3 @@ def _summary(health: TrackerHealth) -> tuple[bytes, str]:
             f"{counts.dropped} of {counts.received} images passed over: tracking is slower than the camera"
         )
     return DiagnosticStatus.OK, f"tracking {len(health.targets)}" if health.targets else "idle: no target"
-
-
-def resident_mib(process: int | str = "self") -> float:
-    """Memory of a process, MiB; 0 where the system does not tell."""
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0.0
-    return pages * 4096 / 2**20

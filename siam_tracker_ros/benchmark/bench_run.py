@@ -1,0 +1,79 @@
+"""From what is to be measured to a `Run`: one job after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from siam_tracker_ros.benchmark.configuration import OPENCV, Configuration
+from siam_tracker_ros.benchmark.contention import cpu_clock
+from siam_tracker_ros.benchmark.job import Job, JobResult, carry_out
+from siam_tracker_ros.benchmark.machine import this_machine
+from siam_tracker_ros.benchmark.measurement import Run, Settings
+from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.zoo import ZOO
+
+
+def distinct_entries() -> list[ZooEntry]:
+    """The zoo without the entries that differ from an earlier one in tracking constants only."""
+    by_network: dict[object, ZooEntry] = {}
+    for entry in ZOO.values():
+        by_network.setdefault(entry.model, entry)
+    return list(by_network.values())
+
+
+def make_jobs(
+    configurations: Sequence[Configuration],
+    turns: bool,
+    frames: int,
+    seconds: float,
+    threads: int = 0,
+    pysot: str = "",
+) -> list[Job]:
+    """A job for each configuration; with `turns`, for each model, frame size and number of targets.
+
+    OpenCV's trackers belong to no model, so that with them all models take turns.
+    """
+    if not turns:
+        return [Job([each], frames, seconds, threads, pysot) for each in configurations]
+    with_opencv = any(each.engine == OPENCV for each in configurations)
+    together: dict[tuple[str, str, int], list[Configuration]] = {}
+    for each in configurations:
+        model = "" if with_opencv else each.model
+        together.setdefault((model, each.size, each.targets), []).append(each)
+    return [Job(group, frames, seconds, threads, pysot) for group in together.values()]
+
+
+def carry_out_all(
+    jobs: Sequence[Job], device: str, turns: bool, done: Callable[[Job], object] = lambda _: None
+) -> Run:
+    """Measure `jobs`; `done` is told of each. Ctrl-C ends it early, with what has been measured so far."""
+    machine, begun = this_machine(), cpu_clock()
+    results: list[JobResult] = []
+    try:
+        for job in jobs:
+            results.append(carry_out(job))
+            done(job)
+    except KeyboardInterrupt:
+        if not results:
+            raise
+    measurements = tuple(one for result in results for one in result.measurements)
+    by_network = {entry.name: entry for entry in ZOO.values()}
+    stands_for = {
+        name: others
+        for name in dict.fromkeys(each.configuration.model for each in measurements)
+        if name in by_network and (others := _same_network(by_network[name]))
+    }
+    told = next((result for result in results if result.threads), JobResult())
+    return Run(
+        machine=machine,
+        settings=Settings(jobs[0].frames, jobs[0].seconds, told.threads, device, turns),
+        measurements=measurements,
+        not_measured=tuple(one for result in results for one in result.not_measured),
+        stands_for=stands_for,
+        energy_note=told.energy_note,
+        others_share=round(begun.others_share(cpu_clock()), 3),
+    )
+
+
+def _same_network(entry: ZooEntry) -> tuple[str, ...]:
+    return tuple(other.name for other in ZOO.values() if other.model == entry.model and other is not entry)
