@@ -21,9 +21,10 @@ from torch import Tensor
 from siam_tracker_ros.models.config import CropRule, Ties
 from siam_tracker_ros.tracking.boxes import CenterBox
 from siam_tracker_ros.tracking.errors import InvalidFrameError
+from siam_tracker_ros.tracking.unconverted_frame import UnconvertedFrame
 
 Frame = NDArray[np.uint8]
-
+AnyFrame = Frame | UnconvertedFrame
 
 PYSOT_RULE = CropRule()
 
@@ -40,11 +41,13 @@ class Window(NamedTuple):
     side: int
 
 
-def checked_frame(frame: object) -> Frame:
-    """`frame` if it can be tracked in: H x W x 3 (BGR), H x W x 1 or H x W (grey), uint8.
+def checked_frame(frame: object) -> AnyFrame:
+    """`frame` if it can be tracked in: H x W x 3 (BGR), H x W x 1 or H x W (grey), uint8; or unconverted.
 
     Raises InvalidFrameError.
     """
+    if isinstance(frame, UnconvertedFrame):
+        return frame
     wanted = "a frame is an H x W x 3 (BGR) or H x W (grey) array of uint8"
     if not isinstance(frame, np.ndarray):
         raise InvalidFrameError(f"{wanted}, not a {type(frame).__name__}")
@@ -58,11 +61,12 @@ def checked_frame(frame: object) -> Frame:
     return frame
 
 
-def channel_mean(frame: Frame, rule: CropRule = PYSOT_RULE) -> tuple[int, int, int]:
+def channel_mean(frame: AnyFrame, rule: CropRule = PYSOT_RULE) -> tuple[int, int, int]:
     """Mean of each channel in whole grey levels: what the crop holds beyond the frame."""
     whole = round if rule.round_fill else int
-    mean = cv2.mean(frame)
-    if frame.ndim == 2 or frame.shape[2] == 1:
+    pixels = _pixels(frame)
+    mean = cv2.mean(pixels)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
         return (whole(mean[0]),) * 3
     return whole(mean[0]), whole(mean[1]), whole(mean[2])
 
@@ -91,10 +95,15 @@ def centred_window(target: CenterBox, side: float, rule: CropRule = PYSOT_RULE) 
     )
 
 
-def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, int]) -> Frame:
+def _pixels(frame: AnyFrame) -> Frame:
+    return frame.whole() if isinstance(frame, UnconvertedFrame) else frame
+
+
+def crop_window(frame: AnyFrame, window: Window, size: int, fill: tuple[int, int, int]) -> Frame:
     """`window` of `frame` resized to [size, size, 3] uint8, `fill` beyond the frame's border.
 
-    The frame itself is never copied: only the part under the window is padded, and only where it must be.
+    The frame itself is never copied: only the part under the window is converted or padded, and only where it
+    must be.
     """
     left, top, side = window
     height, width = frame.shape[:2]
@@ -102,11 +111,15 @@ def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, i
     y0, y1 = max(top, 0), min(top + side, height)
     if x0 >= x1 or y0 >= y1:
         return np.full((size, size, 3), fill, dtype=np.uint8)
-    inside: Any = frame[y0:y1, x0:x1]
     leaves_frame = (x1 - x0, y1 - y0) != (side, side)
     if leaves_frame and side > _MAX_PADDED_SIDE:
         sampled = sample_windows(frame_tensor(frame), [window], size, [fill])
         return sampled[0].round().to(torch.uint8).numpy()
+    inside: Any
+    if isinstance(frame, UnconvertedFrame):
+        inside = frame.region(x0, y0, x1, y1)
+    else:
+        inside = frame[y0:y1, x0:x1]
     if leaves_frame:
         inside = cv2.copyMakeBorder(
             inside,
@@ -125,12 +138,12 @@ def crop_window(frame: Frame, window: Window, size: int, fill: tuple[int, int, i
     return crop
 
 
-def frame_tensor(frame: Frame) -> Tensor:
+def frame_tensor(frame: AnyFrame) -> Tensor:
     """`frame` as a tensor in host memory; it shares the frame's memory where that lies in order."""
     with warnings.catch_warnings():
         # Frames that view a message's buffer are read-only, and are only read here.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(frame))
+        return torch.from_numpy(np.ascontiguousarray(_pixels(frame)))
 
 
 def sample_windows(

@@ -24,7 +24,7 @@ from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
 from siam_tracker_ros.tracking.confidence import next_condition
 from siam_tracker_ros.tracking.crop import (
-    Frame,
+    AnyFrame,
     Window,
     centred_window,
     channel_mean,
@@ -193,7 +193,7 @@ class SiamTracker:
         return self.entry.model.has_mask
 
     @torch.inference_mode()
-    def init(self, frame: Frame, box: Sequence[float], stamp: float | None = None) -> Target:
+    def init(self, frame: AnyFrame, box: Sequence[float], stamp: float | None = None) -> Target:
         """Take the target inside `box` (x, y, w, h px: top-left corner and size) of `frame`.
 
         `frame` is H x W x 3 BGR or H x W grey, uint8; `stamp` its time in s. Raises InvalidFrameError or
@@ -222,7 +222,7 @@ class SiamTracker:
     @torch.inference_mode()
     def track(
         self,
-        frame: Frame,
+        frame: AnyFrame,
         targets: Sequence[Target],
         masks: bool = False,
         stamp: float | None = None,
@@ -247,7 +247,7 @@ class SiamTracker:
         return [results[i] for i in range(len(searches))]
 
     def _track_group(
-        self, frame: Frame, group: list[_Search], masks: bool, stamp: float | None
+        self, frame: AnyFrame, group: list[_Search], masks: bool, stamp: float | None
     ) -> list[TrackResult]:
         config = self.entry.tracking
         instance_size, influence = group[0].instance_size, group[0].window_influence
@@ -282,7 +282,7 @@ class SiamTracker:
             for result, mask in zip(results, found, strict=True)
         ]
 
-    def _search_crops(self, frame: Frame, group: list[_Search]) -> Tensor:
+    def _search_crops(self, frame: AnyFrame, group: list[_Search]) -> Tensor:
         """The search regions of a group [R * N, 3, size, size], all targets at the first scale first."""
         source, size = self._source(frame), group[0].instance_size
         scales = range(len(group[0].windows))
@@ -299,7 +299,7 @@ class SiamTracker:
             crops.append(self._cut(whole, search.windows, size, [fill] * len(scales)))
         return self._network_input(torch.stack(crops, dim=1).flatten(0, 1))
 
-    def _source(self, frame: Frame) -> Frame | Tensor:
+    def _source(self, frame: AnyFrame) -> AnyFrame | Tensor:
         """The frame where crops are taken: in host memory for the CPU, else on the device."""
         if self.device.type == "cpu":
             return frame
@@ -307,7 +307,7 @@ class SiamTracker:
 
     def _cut(
         self,
-        source: Frame | Tensor,
+        source: AnyFrame | Tensor,
         windows: Sequence[Window],
         size: int,
         fills: Sequence[tuple[int, int, int]],
@@ -378,7 +378,7 @@ class SiamTracker:
 
     def _masks(
         self,
-        frame: Frame,
+        frame: AnyFrame,
         group: list[_Search],
         selections: list[Selection],
         response: Response,
@@ -417,7 +417,7 @@ class SiamTracker:
         ]
         return torch.tensor(boxes, dtype=torch.float64).to(self.device)
 
-    def _region_masks(self, frame: Frame, group: list[_Search], response: Response) -> list[TargetMask]:
+    def _region_masks(self, frame: AnyFrame, group: list[_Search], response: Response) -> list[TargetMask]:
         """The masks of the boxes that the targets have now."""
         config, size = self.entry.tracking, group[0].instance_size
         regions = [region_of_box(search.target.box, search.crop, search.scale) for search in group]
