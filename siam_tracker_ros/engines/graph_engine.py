@@ -46,7 +46,7 @@ class GraphEngine(ABC):
     def search(self, template: Template, crops: Tensor) -> Response:
         """See `Engine`."""
         lay = self._layout
-        compared = lay.flat_template(template)[: lay.compared]
+        compared = template.tensors[: lay.compared]
         targets = len(compared[0])
         # The search regions of one target, its scales, are `targets` apart.
         inputs = [(crops[i::targets], *_samples(compared, i)) for i in range(targets)]

@@ -36,11 +36,6 @@ class Layout:
         """Tensors of a template that the search graph takes: they come first."""
         return self.rpn + self.exemplar
 
-    def flat_template(self, template: Template) -> Tensors:
-        """Template -> tensors."""
-        masks = () if template.mask is None else (template.mask,)
-        return (*template.rpn, *template.exemplar, *masks, *template.region)
-
     def template(self, tensors: Tensors) -> Template:
         """Tensors -> template."""
         rpn, rest = tensors[: self.rpn], tensors[self.rpn :]
@@ -82,7 +77,7 @@ class TemplateGraph(nn.Module):
         self.network, self.layout = network, layout
 
     def forward(self, exemplar: Tensor) -> Tensors:
-        return self.layout.flat_template(self.network.template(exemplar))
+        return self.network.template(exemplar).tensors
 
 
 class SearchGraph(nn.Module):

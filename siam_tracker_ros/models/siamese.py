@@ -8,7 +8,7 @@ al., CVPR 2020, figure 2) attention between the branches (`attention`) and regio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +42,21 @@ class Template:
     mask: Tensor | None = None
     region: Kernels = ()
     exemplar: Kernels = ()
+
+    @property
+    def tensors(self) -> Kernels:
+        """All of them: those of the search first, then those of masks and regions."""
+        masks = () if self.mask is None else (self.mask,)
+        return (*self.rpn, *self.exemplar, *masks, *self.region)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Template:
+        """The template with `change` applied to each tensor."""
+
+        def changed(kernels: Kernels) -> Kernels:
+            return tuple(change(kernel) for kernel in kernels)
+
+        mask = None if self.mask is None else change(self.mask)
+        return Template(changed(self.rpn), mask, changed(self.region), changed(self.exemplar))
 
 
 @dataclass(frozen=True)
