@@ -6,6 +6,8 @@
 #                 VIDEO=file BOX=x,y,w,h FRAMES=from:to WEIGHTS=name-or-path take your own
 #   make demo-servo   follow a target with a simulated gimbal; out/servo.png shows how well
 #                 PERFECT=1 with true bearings, REALTIME=1 on the wall clock, WEIGHTS=name-or-path
+#   make bench-readme   measure what README says of speed, and write it there (ten idle minutes)
+#                 PYSOT=folder of a PySOT checkout, NANO=folder of TrackerNano's models, SCORES="eval.json ..."
 #   make lint     style, types, layers
 #   make format   put the style right
 #   make lock     renew the versions that everything is held to (needs uv)
@@ -19,7 +21,7 @@ ROS_WHEELS ?=
 VENV := .venv$(if $(filter-out jazzy,$(ROS_WHEELS)),-$(ROS_WHEELS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo demo-servo lint format lock clean distclean
+.PHONY: help setup test demo demo-servo bench-readme lint format lock clean distclean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +64,10 @@ $(BIKES): | setup
 demo-servo: setup
 	$(VENV)/bin/siam-tracker follow $(if $(PERFECT),--perfect) $(if $(REALTIME),--clock wall) \
 		$(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/servo
+
+bench-readme: setup
+	$(VENV)/bin/python scripts/bench_readme.py $(if $(PYSOT),--pysot $(PYSOT)) $(if $(NANO),--nano $(NANO)) \
+		$(if $(SCORES),--scores $(SCORES))
 
 lock:
 	scripts/lock_constraints.sh

@@ -251,7 +251,7 @@ def test_ratios_are_to_pysot_in_the_same_turns() -> None:
         _measured(5.0, model="other"),
         settings=replace(SETTINGS, turns=True),
     )
-    lines = run_markdown(run).split("\n\n")[1].splitlines()
+    lines = run_markdown(run, details=False).split("\n\n")[1].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells[0] == ["model", "PySOT, FPS", "torch fp32, FPS", "openvino bf16, FPS"]
     assert cells[2] == ["net", "33.3", "50.0 (1.50x)", "100.0 (3.00x)"]
@@ -262,13 +262,13 @@ def test_accuracy_stands_beside_the_speed(tmp_path: Path) -> None:
     one, several = tmp_path / "net.json", tmp_path / "several.json"
     one.write_text(json.dumps({"mean_iou": 0.66}))
     several.write_text(json.dumps({"trackers": {"opencv-csrt": {"mean_iou": 0.5}}}))
-    scores = read_scores([one, several])
     run = _run(
         _measured(10.0),
         _measured(40.0, model="opencv:csrt", engine=OPENCV),
         settings=replace(SETTINGS, turns=True),
+        scores=read_scores([one, several]),
     )
-    table = run_markdown(run, scores).split("\n\n")[1].splitlines()
+    table = run_markdown(run).split("\n\n")[1].splitlines()
     assert "mean IoU" in table[0]
     assert "0.660 |" in table[2]
     assert "0.500 |" in table[3]

@@ -66,7 +66,7 @@ def test_every_file_and_command_named_exists() -> None:
     for command in re.findall(r"siam-tracker (\w+)", README):
         assert (package / "commands" / f"{command}.py").is_file(), command
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
+    for target in re.findall(r"(?:^|`)make ([\w-]+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

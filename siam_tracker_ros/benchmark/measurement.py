@@ -81,6 +81,7 @@ class Run:
 
     `stands_for` gives the zoo entries that have the same network as one measured; `others_share` is the share
     of the processors' time that other processes took meanwhile, `energy_note` what was read, or why nothing.
+    `scores` are mean IoU by tracker, where they were given.
     """
 
     machine: Machine
@@ -90,6 +91,7 @@ class Run:
     stands_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     energy_note: str = ""
     others_share: float = 0.0
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The run as the text of a file."""
@@ -124,6 +126,7 @@ def _run(content: dict[str, Any]) -> Run:
         stands_for={name: tuple(others) for name, others in content["stands_for"].items()},
         energy_note=content["energy_note"],
         others_share=content["others_share"],
+        scores=content["scores"],
     )
 
 

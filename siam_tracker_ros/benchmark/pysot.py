@@ -67,8 +67,8 @@ class PysotBaseline:
     def tracker(self, name: str, network: SiameseNetwork, device: str = "cpu") -> Any:
         """PySOT's tracker of experiment `name` with the weights of `network`; valid until the next one.
 
-        `device` is cpu, cuda or cuda:N. Its `track` ends with what it has fetched from there, so that its time
-        is that of the whole work.
+        `device` is cpu, cuda or cuda:N. Its `track` ends with what it fetched from there, so that its time is
+        that of the whole work.
         """
         self._configure(name)
         with contextlib.redirect_stdout(io.StringIO()), torch.enable_grad():

@@ -17,11 +17,13 @@ _FRAMES_FOR_P99 = 100
 _STAGES = {"preprocess": "crop", "inference": "network", "postprocess": "decode"}
 
 
-def run_markdown(run: Run, scores: Mapping[str, float] | None = None) -> str:
-    """The whole report. `scores` are mean IoU by tracker, which become a column of their own."""
+def run_markdown(run: Run, details: bool = True) -> str:
+    """The whole report. Where a model's engines took turns, a row for each is among the `details`."""
     side_by_side = run.settings.turns and not any(m.configuration.engine == OPENCV for m in run.measurements)
-    table = (turns_table if side_by_side else matrix_table)(run, scores or {})
-    parts = [run_heading(run), table, *notes(run)]
+    tables = [turns_table(run)] if side_by_side else []
+    if details or not tables:
+        tables.append(matrix_table(run))
+    parts = [run_heading(run), *tables, *notes(run)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -63,7 +65,7 @@ def varied_columns(configurations: Iterable[Configuration]) -> dict[str, Callabl
     }
 
 
-def matrix_table(run: Run, scores: Mapping[str, float]) -> str:
+def matrix_table(run: Run) -> str:
     """A row for each measurement."""
     if not run.measurements:
         return ""
@@ -84,8 +86,8 @@ def matrix_table(run: Run, scores: Mapping[str, float]) -> str:
         columns["GPU memory"] = _gpu_memory
     if any(each.energy for each in run.measurements):
         columns["energy a frame"] = _energy
-    if scores:
-        columns["mean IoU"] = lambda m: _score(m.configuration.model, scores)
+    if run.scores:
+        columns["mean IoU"] = lambda m: _score(m.configuration.model, run.scores)
     return _table(columns, run.measurements)
 
 
@@ -124,7 +126,7 @@ def _score(tracker: str, scores: Mapping[str, float]) -> str:
     return f"{value:.3f}" if value is not None else "-"
 
 
-def turns_table(run: Run, scores: Mapping[str, float]) -> str:
+def turns_table(run: Run) -> str:
     """A row for each model, a column for each that ran it; ratios are to PySOT's time in the same turns."""
     groups: dict[tuple[str, str, int], dict[str, Measurement]] = {}
     for each in run.measurements:
@@ -143,8 +145,6 @@ def turns_table(run: Run, scores: Mapping[str, float]) -> str:
         },
         **{f"{name}, FPS": lambda group, name=name: _against(group, name) for name in names},  # type: ignore[misc]
     }
-    if scores:
-        columns["mean IoU"] = lambda group: _score(_one(group).configuration.model, scores)
     return _table(columns, list(groups.values()))
 
 

@@ -159,6 +159,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print Markdown; see `add_arguments`."""
     if args.ros:
         return _run_on_graph(args)
+    from dataclasses import replace
+
     from siam_tracker_ros.benchmark.comparison import comparison_markdown
     from siam_tracker_ros.benchmark.measurement import read_run
     from siam_tracker_ros.benchmark.scores import read_scores
@@ -171,7 +173,8 @@ def run(args: argparse.Namespace) -> int:
     before = read_run(args.compare) if args.compare else None
     scores = read_scores(args.scores)
     measured = read_run(args.show) if args.show else _measure(args)
-    text = run_markdown(measured, scores)
+    measured = replace(measured, scores={**measured.scores, **scores})
+    text = run_markdown(measured)
     if before is not None:
         text += "\n\n" + comparison_markdown(measured, before)
     print(text)
