@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor
 
+from siam_tracker_ros.engines.engine import Engine
+from siam_tracker_ros.engines.torch_engine import TorchEngine
+from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.siamese import Template
-from siam_tracker_ros.tracking.crop import Frame, Window
-from siam_tracker_ros.tracking.device_step import DeviceStep, StepResult
+from siam_tracker_ros.tracking.crop import AnyFrame, Window
+from siam_tracker_ros.tracking.device_step import DeviceStep, StepResult, reason_against
 from siam_tracker_ros.tracking.request import Request
 from siam_tracker_ros.tracking.static_buffers import FrameBuffer, RequestBuffer, ResultBuffer
 
@@ -42,6 +44,13 @@ class StepKey(NamedTuple):
     instance_size: int
     masks: bool
     frame: tuple[int, ...]
+
+
+def captured_step(entry: ZooEntry, engine: Engine) -> CapturedStep | None:
+    """The step of `entry` on the device of `engine`; None where it does not run on tensors alone there."""
+    if not isinstance(engine, TorchEngine) or engine.device.type != "cuda" or reason_against(entry):
+        return None
+    return CapturedStep(DeviceStep(entry, engine.network, engine.device, engine.dtype))
 
 
 def room_for(targets: int) -> int:
@@ -111,7 +120,7 @@ class CapturedStep:
             self._lock.release()
 
     @torch.inference_mode()
-    def load(self, frame: Frame | Tensor, windows: Sequence[Window]) -> None:
+    def load(self, frame: AnyFrame, windows: Sequence[Window]) -> None:
         """Take the parts of `frame`, uint8, that some window covers to the device, once for all groups."""
         shape = tuple(frame.shape)
         buffer = self._frames.get(shape)

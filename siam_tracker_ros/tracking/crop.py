@@ -24,7 +24,7 @@ from siam_tracker_ros.tracking.errors import InvalidFrameError
 from siam_tracker_ros.tracking.unconverted_frame import UnconvertedFrame
 
 Frame = NDArray[np.uint8]
-AnyFrame = Frame | UnconvertedFrame
+AnyFrame = Frame | UnconvertedFrame | Tensor
 
 PYSOT_RULE = CropRule()
 
@@ -44,19 +44,23 @@ class Window(NamedTuple):
 def checked_frame(frame: object) -> AnyFrame:
     """`frame` if it can be tracked in: H x W x 3 (BGR), H x W x 1 or H x W (grey), uint8; or unconverted.
 
-    Raises InvalidFrameError.
+    A tensor in host memory comes back as the array it is, one on a device as a tensor. Raises
+    InvalidFrameError.
     """
     if isinstance(frame, UnconvertedFrame):
         return frame
     wanted = "a frame is an H x W x 3 (BGR) or H x W (grey) array of uint8"
-    if not isinstance(frame, np.ndarray):
+    if isinstance(frame, Tensor) and frame.device.type == "cpu":
+        frame = frame.detach().numpy()
+    if not isinstance(frame, np.ndarray | Tensor):
         raise InvalidFrameError(f"{wanted}, not a {type(frame).__name__}")
-    if frame.dtype != np.uint8:
-        raise InvalidFrameError(f"{wanted}, not of {frame.dtype}")
+    dtype = str(frame.dtype).removeprefix("torch.")
+    if dtype != "uint8":
+        raise InvalidFrameError(f"{wanted}, not of {dtype}")
     shape = " x ".join(str(n) for n in frame.shape)
     if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] not in (1, 3)):
         raise InvalidFrameError(f"{wanted}, not one of shape {shape}")
-    if frame.size == 0:
+    if 0 in frame.shape:
         raise InvalidFrameError(f"{wanted}; this one is empty ({shape})")
     return frame
 
@@ -95,7 +99,17 @@ def centred_window(target: CenterBox, side: float, rule: CropRule = PYSOT_RULE) 
     )
 
 
+def part_of(frame: AnyFrame, left: int, top: int, right: int, bottom: int) -> Frame:
+    """Columns `left` to `right` and rows `top` to `bottom` of a frame, ends not included, in host memory."""
+    if isinstance(frame, UnconvertedFrame):
+        return frame.region(left, top, right, bottom)
+    return _pixels(frame[top:bottom, left:right])
+
+
 def _pixels(frame: AnyFrame) -> Frame:
+    if isinstance(frame, Tensor):
+        on_host: Frame = frame.cpu().numpy()
+        return on_host
     return frame.whole() if isinstance(frame, UnconvertedFrame) else frame
 
 
@@ -115,11 +129,7 @@ def crop_window(frame: AnyFrame, window: Window, size: int, fill: tuple[int, int
     if leaves_frame and side > _MAX_PADDED_SIDE:
         sampled = sample_windows(frame_tensor(frame), [window], size, [fill])
         return sampled[0].round().to(torch.uint8).numpy()
-    inside: Any
-    if isinstance(frame, UnconvertedFrame):
-        inside = frame.region(x0, y0, x1, y1)
-    else:
-        inside = frame[y0:y1, x0:x1]
+    inside: Any = part_of(frame, x0, y0, x1, y1)
     if leaves_frame:
         inside = cv2.copyMakeBorder(
             inside,
@@ -139,7 +149,9 @@ def crop_window(frame: AnyFrame, window: Window, size: int, fill: tuple[int, int
 
 
 def frame_tensor(frame: AnyFrame) -> Tensor:
-    """`frame` as a tensor in host memory; it shares the frame's memory where that lies in order."""
+    """`frame` as a tensor; it shares the frame's memory where that lies in order."""
+    if isinstance(frame, Tensor):
+        return frame
     with warnings.catch_warnings():
         # Frames that view a message's buffer are read-only, and are only read here.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

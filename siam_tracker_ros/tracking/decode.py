@@ -44,6 +44,10 @@ class Selection(NamedTuple):
     w: float
     h: float
 
+    def cell(self, side: int) -> tuple[int, int]:
+        """Row and column of the chosen anchor in a response map of `side` cells a side."""
+        return divmod(self.anchor % (side * side), side)
+
 
 def hann_window(size: int) -> Tensor:
     """Cosine (Hann) window [size, size], float64, one in the middle."""

@@ -17,7 +17,7 @@ from siam_tracker_ros.tracking.confidence import Evidence, confidences, gather_e
 from siam_tracker_ros.tracking.decode import Selection
 from siam_tracker_ros.tracking.request import Requests
 
-_SELECTION = len(Selection._fields)
+SELECTION_COLUMNS = len(Selection._fields)
 
 
 class Observation(NamedTuple):
@@ -34,7 +34,7 @@ class Observation(NamedTuple):
     size: tuple[float, float]
 
 
-OBSERVATION_COLUMNS = _SELECTION + 4 + 3 + 1 + 2
+OBSERVATION_COLUMNS = SELECTION_COLUMNS + 4 + 3 + 1 + 2
 
 
 def measured_boxes(selected: Tensor, requests: Requests) -> Tensor:
@@ -63,9 +63,9 @@ def read_observations(packed: Tensor) -> list[Observation]:
     """Observations of a batch on the host: the one synchronisation with the device."""
     observations = []
     for row in packed.cpu().tolist():
-        box, rest = row[_SELECTION : _SELECTION + 4], row[_SELECTION + 4 :]
+        box, rest = row[SELECTION_COLUMNS : SELECTION_COLUMNS + 4], row[SELECTION_COLUMNS + 4 :]
         logit, margin, plausibility, sure, width, height = rest
-        selection = Selection(int(row[0]), *row[1:_SELECTION])
+        selection = Selection(int(row[0]), *row[1:SELECTION_COLUMNS])
         evidence = Evidence(logit, margin, plausibility)
         observations.append(Observation(selection, CenterBox(*box), evidence, sure, (width, height)))
     return observations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from siam_tracker_ros.models.siamese import SiameseNetwork, stack_templates
 from siam_tracker_ros.models.weights import find_weights
 from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
+from siam_tracker_ros.tracking.captured_step import MAX_TARGETS, CapturedStep, captured_step
 from siam_tracker_ros.tracking.confidence import next_condition
 from siam_tracker_ros.tracking.crop import (
     AnyFrame,
@@ -38,7 +40,13 @@ from siam_tracker_ros.tracking.decode import Selection, read_selections
 from siam_tracker_ros.tracking.errors import MaskUnavailableError
 from siam_tracker_ros.tracking.mask_box import box_of_mask
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, place_of_region
-from siam_tracker_ros.tracking.observation import Observation, measured_boxes, observe, read_observations
+from siam_tracker_ros.tracking.observation import (
+    SELECTION_COLUMNS,
+    Observation,
+    measured_boxes,
+    observe,
+    read_observations,
+)
 from siam_tracker_ros.tracking.peak import scale_factors
 from siam_tracker_ros.tracking.pyramid import NestedWindows, SearchSide, nested_windows, scaled_windows
 from siam_tracker_ros.tracking.regions import (
@@ -157,6 +165,8 @@ class SiamTracker:
         self.device, self.device_note = resolve_device(device)
         self.engine = build_engine(engine, entry, network, self.device, precision)
         """What runs the network."""
+        self.step = captured_step(entry, self.engine)
+        """What carries out the whole step on the device, where one does."""
         self._decoder = ResponseDecoder(entry, self.device)
         self.stages = StageTimes(self.device)
         """How long the stages of the last `track` took."""
@@ -196,8 +206,8 @@ class SiamTracker:
     def init(self, frame: AnyFrame, box: Sequence[float], stamp: float | None = None) -> Target:
         """Take the target inside `box` (x, y, w, h px: top-left corner and size) of `frame`.
 
-        `frame` is H x W x 3 BGR or H x W grey, uint8; `stamp` its time in s. Raises InvalidFrameError or
-        InvalidBoxError.
+        `frame` is H x W x 3 BGR or H x W grey, uint8, an array or a tensor on any device; `stamp` its time in
+        s. Raises InvalidFrameError or InvalidBoxError.
         """
         frame = checked_frame(frame)
         config = self.entry.tracking
@@ -236,19 +246,57 @@ class SiamTracker:
         frame = checked_frame(frame)
         if masks and not self.has_masks:
             raise MaskUnavailableError(f"{self.entry.name} has no mask branch; a siammask model has one")
-        self.stages.start()
-        results: dict[int, TrackResult] = {}
         searches = [_plan_search(target, self.entry.tracking, stamp) for target in targets]
-        for key in dict.fromkeys(search.batch_key for search in searches):
-            indices = [i for i, search in enumerate(searches) if search.batch_key == key]
-            group = [searches[i] for i in indices]
-            results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
-        self.stages.stop()
+        results: dict[int, TrackResult] = {}
+        with nullcontext() if self.step is None else self.step.owned():
+            self.stages.start()
+            if self.step is not None and searches:
+                self.stages.enter("preprocess")
+                self.step.load(frame, [window for search in searches for window in search.windows])
+            for indices in self._groups(searches):
+                group = [searches[i] for i in indices]
+                results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
+            self.stages.stop()
         return [results[i] for i in range(len(searches))]
+
+    def _groups(self, searches: list[_Search]) -> list[list[int]]:
+        """Which searches go through the network together, by their indices."""
+        together: dict[object, list[int]] = {}
+        for index, search in enumerate(searches):
+            # A step on the device weighs the window for each target.
+            key = search.batch_key if self.step is None else search.instance_size
+            together.setdefault(key, []).append(index)
+        most = len(searches) if self.step is None else MAX_TARGETS
+        return [group[i : i + most] for group in together.values() for i in range(0, len(group), most)]
 
     def _track_group(
         self, frame: AnyFrame, group: list[_Search], masks: bool, stamp: float | None
     ) -> list[TrackResult]:
+        response = None
+        if self.step is not None:
+            observations, found = self._search_on_device(self.step, frame, group, masks)
+        else:
+            observations, found, response = self._search(frame, group)
+        results = [
+            self._advance(search, observation, frame.shape[1], frame.shape[0], stamp)
+            for search, observation in zip(group, observations, strict=True)
+        ]
+        if not masks:
+            return results
+        if response is not None and self.entry.model.region is not None:
+            found = self._region_masks(frame, group, response)
+        elif response is not None and not found:
+            found = self._masks(frame, group, [each.selection for each in observations], response)
+        fit = self.entry.tracking.box_fit
+        return [
+            replace(result, mask=mask, rotated_box=box_of_mask(mask, fit, result.box.center_box()))
+            for result, mask in zip(results, found, strict=True)
+        ]
+
+    def _search(
+        self, frame: AnyFrame, group: list[_Search]
+    ) -> tuple[list[Observation], list[TargetMask], Response]:
+        """What is observed of a group, its masks if boxes come from them, and what more masks are made of."""
         config = self.entry.tracking
         instance_size, influence = group[0].instance_size, group[0].window_influence
         self.stages.enter("preprocess")
@@ -266,21 +314,32 @@ class SiamTracker:
         if config.box_source == "mask":
             found = self._masks(frame, group, read_selections(selected), response)
             measured = _boxes_of_masks(found, measured, group)
-        observations = read_observations(observe(selected, measured, requests, config))
-        selections = [observation.selection for observation in observations]
-        results = [
-            self._advance(search, observation, frame.shape[1], frame.shape[0], stamp)
-            for search, observation in zip(group, observations, strict=True)
-        ]
-        if not masks:
-            return results
-        if self.entry.model.region is not None:
-            found = self._region_masks(frame, group, response)
-        found = found or self._masks(frame, group, selections, response)
-        return [
-            replace(result, mask=mask, rotated_box=box_of_mask(mask, config.box_fit, result.box.center_box()))
-            for result, mask in zip(results, found, strict=True)
-        ]
+        return read_observations(observe(selected, measured, requests, config)), found, response
+
+    def _search_on_device(
+        self, step: CapturedStep, frame: AnyFrame, group: list[_Search], masks: bool
+    ) -> tuple[list[Observation], list[TargetMask]]:
+        """What is observed of a group in the frame that was loaded, and its masks if they are needed."""
+        config = self.entry.tracking
+        asked = [search.request for search in group]
+        masks = masks or config.box_source == "mask"
+        self.stages.enter("inference")
+        result = step.submit(asked, [s.target.template for s in group], group[0].instance_size, masks)
+        step.wait()
+        self.stages.enter("postprocess")
+        observations = read_observations(result.observations)
+        if result.masks is None:
+            return observations, []
+        selections = [each.selection for each in observations]
+        found = self._pasted(frame, group, selections, result.masks)
+        if config.box_source == "mask":
+            packed = result.observations
+            measured = _boxes_of_masks(found, packed[:, SELECTION_COLUMNS:], group)
+            asked_here = Requests.of(asked, packed.device)
+            observations = read_observations(
+                observe(packed[:, :SELECTION_COLUMNS], measured, asked_here, config)
+            )
+        return observations, found
 
     def _search_crops(self, frame: AnyFrame, group: list[_Search]) -> Tensor:
         """The search regions of a group [R * N, 3, size, size], all targets at the first scale first."""
@@ -386,15 +445,23 @@ class SiamTracker:
         """The masks of the selected cells."""
         config = self.entry.tracking
         side = config.score_size(group[0].instance_size)
-        cells = [divmod(s.anchor % (side * side), side) for s in selections]
-        rows, cols = [row for row, _ in cells], [col for _, col in cells]
+        rows, cols = zip(*[selection.cell(side) for selection in selections], strict=True)
         self.stages.enter("inference")
         logits = self.engine.masks(response, Cells(range(len(group)), rows, cols))
-        probabilities = torch.sigmoid(logits.float()).cpu().numpy()
+        probabilities = torch.sigmoid(logits.float()).cpu()
         self.stages.enter("postprocess")
+        return self._pasted(frame, group, selections, probabilities)
+
+    def _pasted(
+        self, frame: AnyFrame, group: list[_Search], selections: list[Selection], probabilities: Tensor
+    ) -> list[TargetMask]:
+        """Masks [N, side, side] of the selected cells, in host memory, laid back into the frame."""
+        config = self.entry.tracking
+        side = config.score_size(group[0].instance_size)
         height, width = frame.shape[:2]
         masks = []
-        for probability, search, row, col in zip(probabilities, group, rows, cols, strict=True):
+        for probability, search, selection in zip(probabilities.numpy(), group, selections, strict=True):
+            row, col = selection.cell(side)
             place = place_of_mask(search.box, search.windows[0].side, search.instance_size, row, col, config)
             masks.append(
                 paste_mask(probability, place, width, height, config.mask_threshold, config.mask_border)

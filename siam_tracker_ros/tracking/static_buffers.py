@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from siam_tracker_ros.models.siamese import Template, stack_templates
-from siam_tracker_ros.tracking.crop import Frame, Window
+from siam_tracker_ros.tracking.crop import AnyFrame, Window, part_of
 from siam_tracker_ros.tracking.device_step import StepResult
 from siam_tracker_ros.tracking.request import Request, request_columns
 
@@ -34,19 +34,20 @@ class FrameBuffer:
     def __init__(self, shape: Sequence[int], device: torch.device) -> None:
         self.tensor, self._host = _pair(shape, torch.uint8, device)
 
-    def load(self, frame: Frame | Tensor, windows: Sequence[Window]) -> None:
+    def load(self, frame: AnyFrame, windows: Sequence[Window]) -> None:
         """Take over the rows of `frame` that some window covers: no other one is looked at.
 
-        A frame in host memory is copied to pinned memory and uploaded from there, one on a device is copied
-        to this one; neither is waited for.
+        A frame in host memory is copied to pinned memory, converted if need be, and uploaded from there, one
+        on a device is copied to this one; neither is waited for.
         """
-        height = len(self.tensor)
+        height, width = self.tensor.shape[:2]
         first = min(max(min(window.top for window in windows), 0), height)
         end = min(max(max(window.top + window.side for window in windows), first), height)
         if isinstance(frame, Tensor):
             self.tensor[first:end].copy_(frame[first:end], non_blocking=True)
             return
-        np.copyto(self._host.numpy()[first:end], frame[first:end])
+        if first < end:
+            np.copyto(self._host.numpy()[first:end], part_of(frame, 0, first, width, end))
         if self._host is not self.tensor:
             self.tensor[first:end].copy_(self._host[first:end], non_blocking=True)
 
