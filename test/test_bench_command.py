@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Configuration
-from siam_tracker_ros.benchmark.job import Job, carry_out
-from siam_tracker_ros.benchmark.measurement import read_run
+from siam_tracker_ros.benchmark.job import Job, JobResult, carry_out
+from siam_tracker_ros.benchmark.measurement import Measurement, read_run
 from siam_tracker_ros.cli import main
 from siam_tracker_ros.dds_profile import profile_variable
 from siam_tracker_ros.ros_distro import ros_distro
@@ -143,6 +143,24 @@ def test_a_process_that_ends_early_is_told_of() -> None:
     assert left_out.configuration == configuration
     assert "its process ended with status 1" in left_out.reason
     assert "is no PySOT checkout" in left_out.reason
+
+
+def test_what_was_measured_before_ctrl_c_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    done: list[Configuration] = []
+
+    def carry_out_one(job: Job) -> JobResult:
+        if done:
+            raise KeyboardInterrupt
+        done.extend(job.configurations)
+        return JobResult((Measurement(done[0], 5, 10.0, 12.0, "fp32"),), threads=1)
+
+    monkeypatch.setattr("siam_tracker_ros.benchmark.bench_run.carry_out", carry_out_one)
+    file = tmp_path / "run.json"
+    assert main(["bench", MODEL, "--targets", "1", "2", "4", "--json", str(file)]) == 130
+    assert "Interrupted: 2 more were not measured." in capsys.readouterr().out
+    assert [each.configuration for each in read_run(file).measurements] == done
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def carry_out_all(
         stands_for=stands_for,
         energy_note=told.energy_note,
         others_share=round(begun.others_share(cpu_clock()), 3),
+        unfinished=len(jobs) - len(results),
     )
 
 

@@ -6,6 +6,7 @@ tell the power now and then, which is averaged. What a meter counts includes all
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -165,7 +166,7 @@ def _text(path: Path) -> str:
 
 def _nvidia(index: int) -> tuple[list[Meter], str]:
     try:
-        nvml: Any = __import__("pynvml")
+        nvml: Any = importlib.import_module("pynvml")
         nvml.nvmlInit()
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)

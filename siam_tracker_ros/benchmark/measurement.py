@@ -81,7 +81,7 @@ class Run:
 
     `stands_for` gives the zoo entries that have the same network as one measured; `others_share` is the share
     of the processors' time that other processes took meanwhile, `energy_note` what was read, or why nothing.
-    `scores` are mean IoU by tracker, where they were given.
+    `scores` are mean IoU by tracker, where they were given, `unfinished` the jobs that Ctrl-C left undone.
     """
 
     machine: Machine
@@ -92,6 +92,7 @@ class Run:
     energy_note: str = ""
     others_share: float = 0.0
     scores: Mapping[str, float] = field(default_factory=dict)
+    unfinished: int = 0
 
     def to_json(self) -> str:
         """The run as the text of a file."""
@@ -127,6 +128,7 @@ def _run(content: dict[str, Any]) -> Run:
         energy_note=content["energy_note"],
         others_share=content["others_share"],
         scores=content["scores"],
+        unfinished=content["unfinished"],
     )
 
 

@@ -182,6 +182,8 @@ def notes(run: Run) -> list[str]:
     fewest = min((each.frames for each in run.measurements), default=_FRAMES_FOR_P99)
     if not run.settings.turns and fewest < _FRAMES_FOR_P99:
         told.append(f"Rows of as few as {fewest} frames: their p99 is next to the slowest frame.")
+    if run.unfinished:
+        told.append(f"Interrupted: {run.unfinished} more were not measured.")
     busy = busy_warning(run)
     if busy:
         told.append(busy)

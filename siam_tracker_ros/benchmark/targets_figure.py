@@ -44,11 +44,13 @@ def draw_cost_by_targets(run: Run, path: Path) -> None:
         counts = [count for count, _ in points]
         (line,) = whole.plot(counts, [ms for _, ms in points], marker="o", label=name)
         each.plot(counts, [ms / count for count, ms in points], marker="o", color=line.get_color())
+        if counts[0] == 1:
+            ends = (counts[0], counts[-1])
+            whole.plot(ends, [count * points[0][1] for count in ends], ":", color=line.get_color(), alpha=0.6)
+    whole.plot([], [], ":", color="gray", label="so many times one target")
     ticks = sorted({count for points in curves.values() for count, _ in points})
     for axes, title in ((whole, "time of a frame, ms"), (each, "time a target, ms")):
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.minorticks_off()
+        axes.set_xticks(ticks)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("targets")
         axes.set_title(title, loc="left", fontsize=11)
