@@ -19,6 +19,32 @@ from siam_tracker_ros.models.siamese import SearchFeatures, SiameseNetwork, Temp
 GraphName = Literal["template", "search", "mask", "region_box", "region_mask"]
 Tensors = tuple[Tensor, ...]
 
+OF_IMAGES: tuple[GraphName, ...] = ("template", "search")
+"""Graphs whose first input is images."""
+OF_ONE_SIZE: tuple[GraphName, ...] = ("template", "mask")
+"""Graphs that are the same for every size of search regions."""
+
+
+def graph_names(config: ModelConfig) -> tuple[GraphName, ...]:
+    """The graphs that a network is cut into."""
+    names: tuple[GraphName, ...] = ("template", "search")
+    if config.mask is not None:
+        names = (*names, "mask")
+    if config.region is not None:
+        names = (*names, "region_box", "region_mask")
+    return names
+
+
+def search_sizes(tracking: TrackingConfig) -> tuple[int, ...]:
+    """Sides of the search regions that a tracker is known to use, px, the usual one first."""
+    small, long_term = tracking.small_target, tracking.long_term
+    sizes = [tracking.instance_size]
+    if small is not None:
+        sizes.append(small.instance_size)
+    if long_term is not None:
+        sizes += long_term.instance_sizes
+    return tuple(dict.fromkeys(sizes))
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -146,8 +172,14 @@ class Graph:
 
 
 @torch.no_grad()
-def cut(network: SiameseNetwork, tracking: TrackingConfig, search_size: int) -> dict[GraphName, Graph]:
-    """The graphs of `network` (float32, on the CPU, in eval mode) for search regions of `search_size` px."""
+def cut(
+    network: SiameseNetwork, tracking: TrackingConfig, search_size: int, targets: int = 1
+) -> dict[GraphName, Graph]:
+    """The graphs of `network` (float32, on the CPU, in eval mode) for search regions of `search_size` px.
+
+    Where shapes above begin with 1 or R, graphs for N `targets` at once have N or R * N, all targets at one
+    scale first.
+    """
     config, lay = network.config, layout(network.config, tracking)
     scales = tracking.pyramid.count if tracking.pyramid is not None else 1
     generator = torch.Generator().manual_seed(0)
@@ -155,12 +187,13 @@ def cut(network: SiameseNetwork, tracking: TrackingConfig, search_size: int) -> 
     def image(count: int, side: int) -> Tensor:
         return torch.rand(count, 3, side, side, generator=generator) * 255
 
-    exemplar, crops = image(1, tracking.exemplar_size), image(scales, search_size)
+    exemplar, crops = image(targets, tracking.exemplar_size), image(scales * targets, search_size)
     template = TemplateGraph(network, lay)
     flat = template(exemplar)
     template_names = _numbered("template", len(flat))
     search, compared = SearchGraph(network, lay), flat[: lay.compared]
-    kept = search(crops, *compared)[2:]
+    answers = search(crops, *compared)
+    kept = answers[2:]
     kept_names = _numbered("kept", len(kept))
     graphs: dict[GraphName, Graph] = {
         "template": Graph(template, (exemplar,), ("exemplar",), template_names),
@@ -174,11 +207,14 @@ def cut(network: SiameseNetwork, tracking: TrackingConfig, search_size: int) -> 
     if config.mask is not None:
         features, kernel = lay.features(kept), lay.template(flat).mask
         assert kernel is not None
-        kernel, windows = mask_inputs(kernel, features.levels[0], features.refine, Cells([0], [0], [0]))
+        centre = [answers[0].shape[-1] // 2] * targets
+        cells = Cells(range(targets), centre, centre)
+        kernel, windows = mask_inputs(kernel, features.levels[0], features.refine, cells)
         names = ("kernel", *_numbered("window", len(windows)))
         graphs["mask"] = Graph(MaskGraph(network), (kernel, *windows), names, ("mask",))
     if config.region is not None:
-        middle = torch.tensor([[0.0, search_size / 4, search_size / 4, search_size / 2, search_size / 2]])
+        quarter, half = search_size / 4, search_size / 2
+        middle = torch.tensor([[number, quarter, quarter, half, half] for number in range(targets)])
         kernels = kept[: lay.region] if config.attention else lay.template(flat).region
         features = lay.features(kept[lay.region :] if config.attention else kept)
         graphs["region_box"] = Graph(
@@ -193,6 +229,9 @@ def cut(network: SiameseNetwork, tracking: TrackingConfig, search_size: int) -> 
             ("regions", *_numbered("level", lay.levels), *_numbered("stage", lay.refine)),
             ("mask",),
         )
+    for graph in graphs.values():
+        # A wrapper in training mode would take the network with it when an exporter sets its mode again.
+        graph.module.eval()
     return graphs
 
 

@@ -2,8 +2,8 @@
 
 Deformable convolution is Dai et al., ICCV 2017, section 2.1, deformable RoI pooling section 2.2. Both are
 written in plain PyTorch on `grid_sample`, so that they run, and have gradients, wherever PyTorch does;
-where torchvision imports, its convolution is used in inference. Positions are kept in float32 at
-least.
+where torchvision imports, its convolution is used in inference, but not in what is traced. Positions are kept
+in float32 at least.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, padding: int) -> Te
     `offset` [N, 2*h*w, H', W'] is (dy, dx), cells, tap by tap, row by row. Beyond the map are zeros.
     """
     theirs = torchvision_deform_conv2d()
-    if theirs is not None and not torch.is_grad_enabled():
+    # What is traced is for other engines, which do not know that operator.
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if theirs is not None and not torch.is_grad_enabled() and not tracing:
         return theirs(x, offset, weight, padding=padding)
     return plain_deform_conv2d(x, offset, weight, padding)
 
