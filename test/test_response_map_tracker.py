@@ -19,7 +19,7 @@ from siam_tracker_ros.tracking.decode import read_selections
 from siam_tracker_ros.tracking.peak import peak_grid, select_peak
 from siam_tracker_ros.tracking.pyramid import nested_windows, scaled_windows
 from siam_tracker_ros.tracking.result import TrackState
-from siam_tracker_ros.tracking.siam_tracker import SiamTracker, _plan_search
+from siam_tracker_ros.tracking.siam_tracker import SiamTracker, _plan_searches
 
 MAPS = [name for name, entry in ZOO.items() if entry.tracking.pyramid is not None]
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def test_one_resized_region_holds_every_scale() -> None:
 @pytest.mark.parametrize("name", ["siamfc_alexnet", "siamfc_cir_resnet22"])
 def test_scales_are_cut_on_a_device_as_by_opencv(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tracker, frame = tracker_of(name), scene()
-    search = _plan_search(tracker.init(frame, (250, 170, 60, 50)), tracker.entry.tracking, None)
+    (search,) = _plan_searches(tracker.init(frame, (250, 170, 60, 50)), tracker.entry.tracking, None)
     by_opencv = tracker._search_crops(frame, [search, search])
     monkeypatch.setattr(tracker, "_source", frame_tensor)
     on_device = tracker._search_crops(frame, [search, search])
@@ -182,6 +182,8 @@ def test_states_follow_the_response(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_lost_target_is_searched_for_farther_out(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = with_long_term(get_entry("siamfc_cir_resnet22"), True)
+    growing = replace(entry.tracking.long_term, scan=None)
+    entry = replace(entry, tracking=replace(entry.tracking, long_term=growing))
     tracker = SiamTracker(entry, SiameseNetwork(entry.model).eval(), device="cpu")
     frame = scene()
     target = tracker.init(frame, (100, 80, 60, 50))

@@ -270,14 +270,14 @@ class Script:
 
     def select(self, cls, loc, grid, size, penalty_k, window_influence):
         self.sizes.append((grid.score_size, window_influence))
-        w, h = size[0].tolist()
         center = grid.score_size * grid.score_size // 2
         runner_up = 0.0 if self.score > 0.5 else 1.0
-        return torch.tensor([[center, self.score, 1.0, self.score, runner_up, self.offset, 0.0, w, h]])
+        peak = [center, self.score, 1.0, self.score, runner_up, self.offset, 0.0]
+        return torch.tensor([[*peak, w, h] for w, h in size.tolist()])
 
 
 def test_states_follow_the_evidence_and_search_grows_while_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    long_term = LongTermConfig(instance_sizes=(383, 575), coast=False)
+    long_term = LongTermConfig(scan=None, instance_sizes=(383, 575), coast=False)
     entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=long_term))
     tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
     script = Script(monkeypatch)
@@ -347,7 +347,7 @@ def test_coasting_follows_the_last_velocity_and_slows_down(monkeypatch: pytest.M
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> tuple[SiamTracker, Script, Target]:
     """A target that has been out of sight for 0.4 s."""
-    entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(instance_sizes=(383,))))
+    entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(scan=None, instance_sizes=(383,))))
     tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
     script = Script(monkeypatch)
     frame = scene(240, 320)

@@ -184,20 +184,46 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class LongTermConfig:
-    """How a lost target is searched for (SiamRPN++, long-term variant).
+class ScanConfig:
+    """How a lost target is looked for in windows of the usual size (`tracking.lost_search`).
 
-    While lost, frame after frame, the search region steps through `instance_sizes` (px of network input) and
-    stays at the last, with `window_influence` in place of the usual one. With `coast` the box follows its
-    last velocity while COASTING and then stands still, until the target is found; without, as in PySOT, it
-    stands still on frames whose signal is low and follows what is seen on the others. Without
+    Each frame looks through `windows` of them. One is at the place that is predicted, every second frame at
+    the one that has looked most like the target. The others sweep the frame, their sides `zoom` usual ones,
+    `step` of such a side apart at most: the first sweep `reach` usual sides around the predicted place, each
+    later one `growth` times as far, until the frame is covered, and then anew. The target is found where
+    `sure_looks` looks in succession, not zoomed and at one place, are sure of it.
+    """
+
+    windows: int = 2
+    zoom: float = 1.4
+    step: float = 0.6
+    reach: float = 1.0
+    growth: float = 1.7
+    sure_looks: int = 2
+
+
+@dataclass(frozen=True)
+class LongTermConfig:
+    """How a lost target is searched for.
+
+    With a `scan`, in windows of the usual size, and the box follows its last velocity while COASTING and then
+    stands still, until the target is found. Without one the search region steps through `instance_sizes` (px
+    of network input), frame after frame, and stays at the last (SiamRPN++, long-term variant); the box does
+    the same with `coast`, else, as in PySOT, it stands still on frames whose signal is low and follows what
+    is seen on the others. Either way `window_influence` takes the place of the usual one. Without
     `clip_state` the box may leave the frame and only what is returned is clipped, as PySOT has it.
     """
 
+    scan: ScanConfig | None = field(default_factory=ScanConfig)
     instance_sizes: tuple[int, ...] = (383, 575, 831)
     window_influence: float = 0.001
     coast: bool = True
     clip_state: bool = True
+
+    @property
+    def waits(self) -> bool:
+        """Whether the box of a lost target goes nowhere but to where the target is found."""
+        return self.coast or self.scan is not None
 
 
 @dataclass(frozen=True)

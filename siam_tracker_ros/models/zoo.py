@@ -129,7 +129,7 @@ _DAVIS_TRACKING = replace(
 )
 
 # PySOT's long-term tracker: one jump to the large search region, nothing predicted, nothing clipped.
-PYSOT_LONG_TERM = LongTermConfig(instance_sizes=(831,), coast=False, clip_state=False)
+PYSOT_LONG_TERM = LongTermConfig(scan=None, instance_sizes=(831,), coast=False, clip_state=False)
 
 _R50_TRACKING = TrackingConfig(penalty_k=0.05, window_influence=0.42, lr=0.38)
 _OTB_TRACKING = TrackingConfig(penalty_k=0.24, window_influence=0.5, lr=0.25)

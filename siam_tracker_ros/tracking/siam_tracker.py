@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from siam_tracker_ros.tracking.crop import (
 )
 from siam_tracker_ros.tracking.decode import Selection, read_selections
 from siam_tracker_ros.tracking.errors import MaskUnavailableError
+from siam_tracker_ros.tracking.lost_search import Verdict, judge, plan_looks
 from siam_tracker_ros.tracking.mask_box import box_of_mask
 from siam_tracker_ros.tracking.mask_paste import paste_mask, place_of_mask, place_of_region
 from siam_tracker_ros.tracking.observation import (
@@ -72,9 +74,9 @@ _COAST_TAU_S = 0.5
 
 @dataclass(frozen=True)
 class _Search:
-    """Where one target, which was at `box`, is searched for in one frame.
+    """One region in which a target is searched for in one frame: around `box`, which has the target's size.
 
-    The frame before was `dt` s ago, and by the target's velocity it is `expected` now. `scale` is network px
+    The frame before was `dt` s ago, and the target is `expected` there now. `scale` is network px
     per frame px. There is a window for every scale searched; `nested` holds them where they are cut from one
     another.
     """
@@ -109,27 +111,72 @@ class _Search:
         )
 
 
-def _plan_search(target: Target, config: TrackingConfig, stamp: float | None) -> _Search:
-    box, instance_size, influence = target.box, target.instance_size, config.window_influence
+def _predicted(target: Target, dt: float) -> CenterBox:
+    """Where the target is after `dt` s by its velocity."""
+    vx, vy = target.velocity
+    return target.box._replace(cx=target.box.cx + vx * dt, cy=target.box.cy + vy * dt)
+
+
+def _window_side(target: Target, config: TrackingConfig) -> float:
+    """Side of the target's usual search region, px of the frame."""
+    if config.pyramid is not None and target.side is not None:
+        return target.side.px
+    exemplar = exemplar_side(target.box.w, target.box.h, config.context_amount)
+    return exemplar * (target.instance_size / config.exemplar_size)
+
+
+def _plan_searches(target: Target, config: TrackingConfig, stamp: float | None) -> tuple[_Search, ...]:
+    """Where a target is searched for in this frame: around its place, or in the windows of a scan."""
+    instance_size, influence = target.instance_size, config.window_influence
     dt = NOMINAL_FRAME_S
     if stamp is not None and target.stamp is not None and stamp > target.stamp:
         dt = stamp - target.stamp
-    expected = box._replace(cx=box.cx + target.velocity[0] * dt, cy=box.cy + target.velocity[1] * dt)
-    wide = config.long_term if target.condition.lost else None
-    if wide is not None:
-        instance_size = wide.instance_sizes[min(target.lost_frames, len(wide.instance_sizes) - 1)]
-        influence = wide.window_influence
-    search = partial(_Search, target, box, dt, expected, wide is not None, instance_size, influence)
+    expected = _predicted(target, dt)
+    long_term = config.long_term if target.condition.lost else None
+    if long_term is not None:
+        influence = long_term.window_influence
+        if long_term.scan is None:
+            sizes = long_term.instance_sizes
+            instance_size = sizes[min(target.lost_frames, len(sizes) - 1)]
+    plan = partial(_plan_search, target, config, dt, long_term is not None, instance_size, influence)
+    if target.lost_search is None:
+        return (plan(target.box, expected, 1.0),)
+    return tuple(
+        plan(look.box, look.box if look.reason == "sighted" else expected, look.zoom)
+        for look in target.lost_search.looks
+    )
+
+
+def _plan_search(
+    target: Target,
+    config: TrackingConfig,
+    dt: float,
+    lost: bool,
+    instance_size: int,
+    window_influence: float,
+    box: CenterBox,
+    expected: CenterBox,
+    zoom: float,
+) -> _Search:
+    """The search around `box` in a region whose side is `zoom` times what its size asks for."""
+    search = partial(_Search, target, box, dt, expected, lost, instance_size, window_influence)
     if config.pyramid is None or target.side is None:
-        exemplar = exemplar_side(box.w, box.h, config.context_amount)
+        exemplar = zoom * exemplar_side(box.w, box.h, config.context_amount)
         side = exemplar * (instance_size / config.exemplar_size)
         return search(config.exemplar_size / exemplar, (centred_window(box, side, config.crop),))
-    side = target.side.px * (instance_size / target.instance_size)
+    side = zoom * target.side.px * (instance_size / target.instance_size)
     factors = scale_factors(config.pyramid)
     if config.pyramid.nested:
         nested = nested_windows(box, side, factors, instance_size, config.crop)
         return search(instance_size / side, nested.inner, nested)
     return search(instance_size / side, scaled_windows(box, side, factors, config.crop))
+
+
+def _is_number(observation: Observation) -> bool:
+    """Whether a response says anything: one of half precision may overflow."""
+    score, measured = observation.selection.score, observation.measured
+    numbers = (*measured, *observation.size, score, observation.confidence)
+    return all(map(math.isfinite, numbers)) and min(measured.w, measured.h) > 0
 
 
 def _boxes_of_masks(masks: list[TargetMask], measured: Tensor, group: list[_Search]) -> Tensor:
@@ -246,52 +293,81 @@ class SiamTracker:
         frame = checked_frame(frame)
         if masks and not self.has_masks:
             raise MaskUnavailableError(f"{self.entry.name} has no mask branch; a siammask model has one")
-        searches = [_plan_search(target, self.entry.tracking, stamp) for target in targets]
+        plans = [_plan_searches(target, self.entry.tracking, stamp) for target in targets]
         results: dict[int, TrackResult] = {}
         with nullcontext() if self.step is None else self.step.owned():
             self.stages.start()
-            if self.step is not None and searches:
+            if self.step is not None and plans:
                 self.stages.enter("preprocess")
-                self.step.load(frame, [window for search in searches for window in search.windows])
-            for indices in self._groups(searches):
-                group = [searches[i] for i in indices]
+                self.step.load(frame, [window for plan in plans for each in plan for window in each.windows])
+            for indices in self._groups(plans):
+                group = [plans[i] for i in indices]
                 results.update(zip(indices, self._track_group(frame, group, masks, stamp), strict=True))
             self.stages.stop()
-        return [results[i] for i in range(len(searches))]
+        return [results[i] for i in range(len(plans))]
 
-    def _groups(self, searches: list[_Search]) -> list[list[int]]:
-        """Which searches go through the network together, by their indices."""
-        together: dict[object, list[int]] = {}
-        for index, search in enumerate(searches):
+    def _groups(self, plans: list[tuple[_Search, ...]]) -> list[list[int]]:
+        """Which targets go through the network together, by their indices."""
+        together: dict[object, list[list[int]]] = {}
+        for index, plan in enumerate(plans):
             # A step on the device weighs the window for each target.
-            key = search.batch_key if self.step is None else search.instance_size
-            together.setdefault(key, []).append(index)
-        most = len(searches) if self.step is None else MAX_TARGETS
-        return [group[i : i + most] for group in together.values() for i in range(0, len(group), most)]
+            key = plan[0].batch_key if self.step is None else plan[0].instance_size
+            groups = together.setdefault(key, [[]])
+            regions = sum(len(plans[i]) for i in (*groups[-1], index))
+            if self.step is not None and groups[-1] and regions > MAX_TARGETS:
+                groups.append([])
+            groups[-1].append(index)
+        return [group for groups in together.values() for group in groups]
 
     def _track_group(
-        self, frame: AnyFrame, group: list[_Search], masks: bool, stamp: float | None
+        self, frame: AnyFrame, plans: list[tuple[_Search, ...]], masks: bool, stamp: float | None
     ) -> list[TrackResult]:
         response = None
+        group = [search for plan in plans for search in plan]
         if self.step is not None:
             observations, found = self._search_on_device(self.step, frame, group, masks)
         else:
             observations, found, response = self._search(frame, group)
-        results = [
-            self._advance(search, observation, frame.shape[1], frame.shape[0], stamp)
-            for search, observation in zip(group, observations, strict=True)
-        ]
+        rest, chosen, results = iter(range(len(group))), [], []
+        for plan in plans:
+            rows = list(islice(rest, len(plan)))
+            verdict = self._judged(plan[0].target, [observations[row] for row in rows])
+            row = rows[verdict.look if verdict is not None else 0]
+            chosen.append(row)
+            results.append(
+                self._advance(group[row], observations[row], verdict, frame.shape[1], frame.shape[0], stamp)
+            )
         if not masks:
             return results
+        group = [group[row] for row in chosen]
         if response is not None and self.entry.model.region is not None:
-            found = self._region_masks(frame, group, response)
+            found = self._region_masks(frame, group, chosen, response)
         elif response is not None and not found:
-            found = self._masks(frame, group, [each.selection for each in observations], response)
+            found = self._masks(
+                frame, group, [observations[row].selection for row in chosen], chosen, response
+            )
+        else:
+            found = [found[row] for row in chosen]
         fit = self.entry.tracking.box_fit
         return [
             replace(result, mask=mask, rotated_box=box_of_mask(mask, fit, result.box.center_box()))
             for result, mask in zip(results, found, strict=True)
         ]
+
+    def _judged(self, target: Target, observations: list[Observation]) -> Verdict | None:
+        """What a scan for a lost target has come to; None where there is none."""
+        long_term, loss = self.entry.tracking.long_term, self.entry.tracking.loss
+        if target.lost_search is None or long_term is None or long_term.scan is None:
+            return None
+        boxes = [observation.measured for observation in observations]
+        signals = [self._signal(each) if _is_number(each) else 0.0 for each in observations]
+        return judge(target.lost_search, boxes, signals, loss.high, long_term.scan)
+
+    def _signal(self, observation: Observation) -> float:
+        """What is held against the thresholds of loss."""
+        if self.entry.tracking.loss.signal == "score":
+            return observation.selection.score
+        return observation.confidence
 
     def _search(
         self, frame: AnyFrame, group: list[_Search]
@@ -312,7 +388,7 @@ class SiamTracker:
         if self.entry.model.region is not None:
             measured = self._refined_boxes(group, read_selections(selected), response)
         if config.box_source == "mask":
-            found = self._masks(frame, group, read_selections(selected), response)
+            found = self._masks(frame, group, read_selections(selected), range(len(group)), response)
             measured = _boxes_of_masks(found, measured, group)
         return read_observations(observe(selected, measured, requests, config)), found, response
 
@@ -385,22 +461,24 @@ class SiamTracker:
         self,
         search: _Search,
         observation: Observation,
+        verdict: Verdict | None,
         frame_width: int,
         frame_height: int,
         stamp: float | None,
     ) -> TrackResult:
-        """Move the target's state on by what was observed in this frame."""
+        """Move the target's state on by what was observed in this frame; `verdict` is that of a scan."""
         config, target = self.entry.tracking, search.target
-        dt, before, measured = search.dt, search.box, observation.measured
-        score, evidence, sure = observation.selection.score, None, 0.0
-        numbers = (*measured, *observation.size, score, observation.confidence)
-        if all(map(math.isfinite, numbers)) and min(measured.w, measured.h) > 0:
-            evidence, sure = observation.evidence, observation.confidence
+        dt, before, measured = search.dt, target.box, observation.measured
+        score, signal, evidence, sure = observation.selection.score, 0.0, None, 0.0
+        if _is_number(observation):
+            evidence, sure, signal = observation.evidence, observation.confidence, self._signal(observation)
             after = measured._replace(w=observation.size[0], h=observation.size[1])
         else:
             # A response that is not a number says nothing: stand still, and be sure of nothing.
             score, measured, after = 0.0, before, before
-        signal = score if config.loss.signal == "score" else sure
+        if verdict is not None and not verdict.found:
+            # Sure of once is not found yet.
+            sure, signal = min(sure, config.loss.high), min(signal, config.loss.high)
         target.condition = next_condition(target.condition, sure, signal, dt, config.confidence, config.loss)
         target.lost_frames = target.lost_frames + 1 if search.lost else 0
         target.stamp = stamp
@@ -408,10 +486,10 @@ class SiamTracker:
         vx, vy = target.velocity
         long_term = config.long_term
         # What is seen of a lost target must be as sure as finding it asks, before its box goes there.
-        tentative = long_term is not None and long_term.coast and target.condition.lost
+        tentative = long_term is not None and long_term.waits and target.condition.lost
         if long_term is not None and (signal < config.loss.low or tentative):
-            coasting = long_term.coast and target.condition.state == TrackState.COASTING
-            after = search.expected if coasting else before
+            coasting = long_term.waits and target.condition.state == TrackState.COASTING
+            after = _predicted(target, dt) if coasting else before
             decay = math.exp(-dt / _COAST_TAU_S)
             target.velocity = (vx * decay, vy * decay)
         else:
@@ -430,6 +508,13 @@ class SiamTracker:
         clipped = clip_to_frame(after, width, height, config.min_target_size)
         keeps_clip = config.clip_state and (long_term is None or long_term.clip_state)
         target.box = clipped if keeps_clip else after
+        scan = long_term.scan if long_term is not None and target.condition.lost else None
+        if scan is None:
+            target.lost_search = None
+        else:
+            sighting = verdict.sighting if verdict is not None else None
+            side, frame_size = _window_side(target, config), (frame_width, frame_height)
+            target.lost_search = plan_looks(target.lost_search, sighting, target.box, side, frame_size, scan)
         result_box = clipped.corner_box(config.crop.result_center)
         return TrackResult(
             result_box, score, sure, target.condition.state, target.velocity, evidence=evidence
@@ -440,14 +525,15 @@ class SiamTracker:
         frame: AnyFrame,
         group: list[_Search],
         selections: list[Selection],
+        samples: Sequence[int],
         response: Response,
     ) -> list[TargetMask]:
-        """The masks of the selected cells."""
+        """The masks of the selected cells of `samples` of the response."""
         config = self.entry.tracking
         side = config.score_size(group[0].instance_size)
         rows, cols = zip(*[selection.cell(side) for selection in selections], strict=True)
         self.stages.enter("inference")
-        logits = self.engine.masks(response, Cells(range(len(group)), rows, cols))
+        logits = self.engine.masks(response, Cells(samples, rows, cols))
         probabilities = torch.sigmoid(logits.float()).cpu()
         self.stages.enter("postprocess")
         return self._pasted(frame, group, selections, probabilities)
@@ -468,15 +554,17 @@ class SiamTracker:
             )
         return masks
 
-    def _region_tensor(self, regions: Sequence[Region]) -> Tensor:
-        """One region a target, as the network takes them: [N, 5], the target's number first."""
-        rows = [(float(i), *region) for i, region in enumerate(regions)]
+    def _region_tensor(self, regions: Sequence[Region], samples: Sequence[int]) -> Tensor:
+        """One region a sample, as the network takes them: [N, 5], the sample's number first."""
+        rows = [(float(sample), *region) for sample, region in zip(samples, regions, strict=True)]
         return torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)
 
     def _refined_boxes(self, group: list[_Search], selections: list[Selection], response: Response) -> Tensor:
         """The selected boxes after region refinement, [N, 4] as cx, cy, w, h, px of the frame."""
         size = group[0].instance_size
-        regions = self._region_tensor([proposal_region(selection, size) for selection in selections])
+        regions = self._region_tensor(
+            [proposal_region(selection, size) for selection in selections], range(len(group))
+        )
         deltas = self.engine.region_deltas(response, regions, size).float().cpu().tolist()
         boxes = [
             box_of_selection(refined(selection, delta), search.crop, size, search.scale)
@@ -484,11 +572,13 @@ class SiamTracker:
         ]
         return torch.tensor(boxes, dtype=torch.float64).to(self.device)
 
-    def _region_masks(self, frame: AnyFrame, group: list[_Search], response: Response) -> list[TargetMask]:
+    def _region_masks(
+        self, frame: AnyFrame, group: list[_Search], samples: Sequence[int], response: Response
+    ) -> list[TargetMask]:
         """The masks of the boxes that the targets have now."""
         config, size = self.entry.tracking, group[0].instance_size
         regions = [region_of_box(search.target.box, search.crop, search.scale) for search in group]
-        logits = self.engine.region_masks(response, self._region_tensor(regions), size)
+        logits = self.engine.region_masks(response, self._region_tensor(regions, samples), size)
         probabilities = torch.sigmoid(logits.float()).cpu().numpy()
         height, width = frame.shape[:2]
         masks = []
