@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from array import array
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -19,8 +20,11 @@ from siam_tracker_ros.footage.image_conversion import (
     ImageLayoutError,
     UnknownEncodingError,
     compressed_to_bgr,
+    image_frame,
     image_to_bgr,
 )
+from siam_tracker_ros.tracking.crop import Window, crop_window
+from siam_tracker_ros.tracking.unconverted_frame import UnconvertedFrame
 
 HEIGHT, WIDTH = 24, 40
 
@@ -116,6 +120,42 @@ def test_bgr8_is_not_copied() -> None:
     frame = image_to_bgr(image)
     image.data[0] = 255 - image.data[0]
     assert frame[0, 0, 0] == image.data[0]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_region_has_the_pixels_of_the_whole_frame(encoding: str) -> None:
+    rng = np.random.default_rng(0)
+    raw = np.ascontiguousarray(CASES[encoding][0]).view(np.uint8)
+    noise = rng.integers(0, 256, raw.shape, dtype=np.uint8).view(CASES[encoding][0].dtype)
+    image = message(noise, encoding, padding=3)
+    frame, whole = image_frame(image), image_to_bgr(image)
+    for _ in range(100):
+        left, right = sorted(rng.choice(WIDTH + 1, 2, replace=False).tolist())
+        top, bottom = sorted(rng.choice(HEIGHT + 1, 2, replace=False).tolist())
+        expected = whole[top:bottom, left:right]
+        if isinstance(frame, UnconvertedFrame):
+            np.testing.assert_array_equal(frame.region(left, top, right, bottom), expected)
+        for size in (right - left, 16):
+            window = Window(left - 3, top + 2, right - left)
+            crop = crop_window(frame, window, size, (1, 2, 3))
+            np.testing.assert_array_equal(crop, crop_window(whole, window, size, (1, 2, 3)))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_what_is_cut_out_of_an_image_is_all_that_is_copied(encoding: str) -> None:
+    data, *_ = CASES[encoding]
+    image = message(np.tile(data, (40, 40, *[1] * (data.ndim - 2))), encoding)
+    side = 300
+    tracemalloc.start()
+    try:
+        frame = image_frame(image)
+        crop_window(frame, Window(200, 200, side), 255, (0, 0, 0))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert frame.shape == (40 * HEIGHT, 40 * WIDTH, 3)
+    # The region as it is, as 8 bits, and as BGR; resized; the interpreter's own.
+    assert most < 12 * side**2 + 3 * 255**2 + 100_000 < len(image.data)
 
 
 def test_big_endian_16_bit() -> None:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from siam_tracker_ros.evaluation.report_data import latency_summary
+from siam_tracker_ros.footage.latency import STAGES, stages_ms
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.tracking.boxes import Box
 from siam_tracker_ros.tracking.state import TrackState
-
-STAGES = ("preprocess_ms", "inference_ms", "postprocess_ms")
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,14 @@ class TrackedImage:
     """One image that targets were tracked in.
 
     `stamp_ns` is the image's; `latency_ms` goes from the image's arrival at the tracker to its tracks' going
-    out, `age_ms` from its stamp to that, where the clocks are one; `stages_ms` are STAGES. `tracks` are by
-    target.
+    out, `age_ms` from its stamp to that, where the clocks are one; `stages_ms` are footage.latency's STAGES.
+    `tracks` are by target.
     """
 
     stamp_ns: int
     latency_ms: float
     age_ms: float
-    stages_ms: tuple[float, float, float]
+    stages_ms: tuple[float, ...]
     tracks: Mapping[str, RecordedTrack]
 
 
@@ -59,12 +58,11 @@ def tracked_image(message: Any) -> TrackedImage | None:
     if not message.tracks or not message.preprocess_ms:
         return None
     stamp, published = stamp_ns(message.header.stamp), stamp_ns(message.published)
-    preprocess, inference, postprocess = (float(getattr(message, name)) for name in STAGES)
     return TrackedImage(
         stamp,
         (published - stamp_ns(message.received)) / 1e6,
         (published - stamp) / 1e6,
-        (preprocess, inference, postprocess),
+        tuple(stages_ms(message).values()),
         tracks_of(message),
     )
 
@@ -77,4 +75,4 @@ def latencies(images: Iterable[TrackedImage]) -> dict[str, float]:
 def stage_times(images: Iterable[TrackedImage]) -> dict[str, dict[str, float]]:
     """The same for each of STAGES."""
     rows = np.array([image.stages_ms for image in images], np.float64).reshape(-1, len(STAGES))
-    return {name: latency_summary(rows[:, column]) for column, name in enumerate(STAGES)}
+    return {f"{name}_ms": latency_summary(rows[:, column]) for column, name in enumerate(STAGES)}

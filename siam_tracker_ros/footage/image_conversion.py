@@ -1,5 +1,7 @@
 """Image messages to frames: H x W x 3 BGR uint8, without a copy where the message holds just that.
 
+What looks at a part of a frame only takes `image_frame`, which converts no more than that part.
+
 Nothing of ROS is imported: a message is anything with the fields of sensor_msgs/Image or
 sensor_msgs/CompressedImage. What a message claims is checked before memory is taken for it.
 """
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.tracking.unconverted_frame import UnconvertedFrame
 
 Frame = NDArray[np.uint8]
 
@@ -68,6 +71,8 @@ class _Encoding:
     itemsize: int = 1
     even_width: bool = False
     even_height: bool = False
+    margin: int = 0
+    """How far away the pixels are that the colour of one is worked out from, px; even."""
 
     @property
     def pixel_bytes(self) -> int:
@@ -102,7 +107,7 @@ _ENCODINGS = {
     "yuv422_yuy2": _YUYV,
     "yuyv": _YUYV,
     **{
-        f"bayer_{pattern}{8 * itemsize}": _Encoding(1, code, itemsize, even_width=True, even_height=True)
+        f"bayer_{pattern}{8 * itemsize}": _Encoding(1, code, itemsize, True, True, margin=2)
         for itemsize in (1, 2)
         for pattern, code in _BAYER.items()
     },
@@ -111,22 +116,62 @@ ENCODINGS = tuple(_ENCODINGS)
 """Every encoding of a raw image that is converted."""
 
 
-def image_to_bgr(message: ImageMessage, mono16_full_scale: int = MONO16_FULL_SCALE) -> Frame:
-    """The frame [H, W, 3] BGR of a sensor_msgs/Image; for bgr8 a view of the message's data.
+class _ImageFrame(UnconvertedFrame):
+    """The frame of an image message; `pixels` [H, W, bytes a pixel] views its data."""
 
-    `mono16_full_scale` is the value of 16-bit images that becomes white. Raises UnknownEncodingError for an
-    encoding that is none of ENCODINGS, ImageLayoutError where size, step and data do not fit together.
+    def __init__(self, pixels: Frame, encoding: _Encoding, code: int, bigendian: bool, white: int) -> None:
+        self._pixels, self._encoding, self._code = pixels, encoding, code
+        self._bigendian, self._white = bigendian, white
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self._pixels.shape[0], self._pixels.shape[1], 3
+
+    def region(self, left: int, top: int, right: int, bottom: int) -> Frame:
+        height, width, _ = self._pixels.shape
+        encoding = self._encoding
+        rows = _around(top, bottom, height, encoding.even_height, encoding.margin)
+        columns = _around(left, right, width, encoding.even_width, encoding.margin)
+        part = self._pixels[rows, columns]
+        if encoding.itemsize == 2:
+            part = _scaled_to_8_bit(part, self._bigendian, self._white)
+        converted: Frame = cv2.cvtColor(part, self._code)  # type: ignore[assignment]
+        x, y = left - columns.start, top - rows.start
+        return converted[y : y + bottom - top, x : x + right - left]
+
+
+def _around(start: int, end: int, length: int, pairs: bool, margin: int) -> slice:
+    """`start` to `end` and the margin, whole pairs where the encoding has them, inside `length`."""
+    start, end = max(start - margin, 0), min(end + margin, length)
+    return slice(start - start % 2, end + end % 2) if pairs else slice(start, end)
+
+
+def image_frame(
+    message: ImageMessage, mono16_full_scale: int = MONO16_FULL_SCALE
+) -> Frame | UnconvertedFrame:
+    """The frame [H, W, 3] of a sensor_msgs/Image, without a copy: it views the message's data.
+
+    Whatever is not bgr8 is converted where it is looked at. `mono16_full_scale` is the value of 16-bit images
+    that becomes white. Raises UnknownEncodingError for an encoding that is none of ENCODINGS,
+    ImageLayoutError where size, step and data do not fit together.
     """
     name = str(message.encoding)
     encoding = _ENCODINGS.get(name)
     if encoding is None:
         raise UnknownEncodingError(f"encoding '{name}' is none of {', '.join(ENCODINGS)}")
     pixels = _pixels(message, name, encoding)
-    if encoding.itemsize == 2:
-        pixels = _scaled_to_8_bit(pixels, bool(message.is_bigendian), mono16_full_scale)
     if encoding.code is None:
         return pixels
-    return cv2.cvtColor(pixels, encoding.code)  # type: ignore[return-value]
+    return _ImageFrame(pixels, encoding, encoding.code, bool(message.is_bigendian), mono16_full_scale)
+
+
+def image_to_bgr(message: ImageMessage, mono16_full_scale: int = MONO16_FULL_SCALE) -> Frame:
+    """The frame [H, W, 3] BGR of a sensor_msgs/Image; for bgr8 a view of the message's data.
+
+    Takes and raises what `image_frame` does.
+    """
+    frame = image_frame(message, mono16_full_scale)
+    return frame.whole() if isinstance(frame, UnconvertedFrame) else frame
 
 
 def _pixels(message: ImageMessage, name: str, encoding: _Encoding) -> Frame:

@@ -10,9 +10,10 @@ from siam_tracker_ros.footage.image_conversion import (
     Frame,
     UnknownEncodingError,
     compressed_to_bgr,
-    image_to_bgr,
+    image_frame,
 )
 from siam_tracker_ros.nodes.cv_bridge_fallback import find_cv_bridge
+from siam_tracker_ros.tracking.unconverted_frame import UnconvertedFrame
 
 
 class FrameConverter:
@@ -27,10 +28,15 @@ class FrameConverter:
 
     def __call__(self, message: Any, mono16_full_scale: int) -> Frame:
         """The frame; `mono16_full_scale` is the white of 16-bit images. Raises ImageConversionError."""
+        frame = self.unconverted(message, mono16_full_scale)
+        return frame.whole() if isinstance(frame, UnconvertedFrame) else frame
+
+    def unconverted(self, message: Any, mono16_full_scale: int) -> Frame | UnconvertedFrame:
+        """The same, for who looks at a part of it only: raw images are converted no further than that."""
         if isinstance(message, CompressedImage):
             return compressed_to_bgr(message)
         try:
-            return image_to_bgr(message, mono16_full_scale)
+            return image_frame(message, mono16_full_scale)
         except UnknownEncodingError:
             if self._cv_bridge.convert is None:
                 raise

@@ -31,6 +31,7 @@ from siam_tracker_ros.nodes.gimbal_sim_messages import (
     truth_tracks,
 )
 from siam_tracker_ros.nodes.gimbal_sim_parameters import GimbalSimParameters, simulator_of
+from siam_tracker_ros.nodes.image_exchange import ImageExchange, ImagePublisher
 from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, read
@@ -52,7 +53,7 @@ class GimbalSimNode(Node):  # type: ignore[misc]
     stands while an answer is due: the command for the present period, the tracks of the latest image.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, exchange: ImageExchange | None = None, **options: Any) -> None:
         super().__init__("gimbal_sim_node", **options)
         declare(self, GimbalSimParameters)
         self._settings = settings = read(self, GimbalSimParameters)
@@ -70,9 +71,9 @@ class GimbalSimNode(Node):  # type: ignore[misc]
         publish, best_effort = self.create_publisher, qos_profile_sensor_data
         # Reliable publishers serve both kinds of subscribers; on the wall clock they may be held up by one.
         images = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE) if self._steps else best_effort
-        self._images = publish(Image, "image_raw", images)
+        self._images = ImagePublisher(self, Image, "image_raw", images, exchange)
         jpegs = f"{self.resolve_topic_name('image_raw')}/compressed"
-        self._jpegs = publish(CompressedImage, jpegs, best_effort)
+        self._jpegs = ImagePublisher(self, CompressedImage, jpegs, best_effort, exchange)
         self._camera_infos = publish(CameraInfo, "camera_info", 10)
         self._joints = publish(JointState, "joint_states", 10)
         self._truth_tracks = publish(TrackArray, "truth/tracks", 10)

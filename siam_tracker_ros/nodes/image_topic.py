@@ -64,8 +64,15 @@ def _words(publisher: Any, qos: QoSProfile, reason: str) -> str:
     return " ".join(reason.split())
 
 
-def silence(node: Node, topic: ImageTopic, seconds: float) -> str:
-    """What to do where no image has arrived on the topic for `seconds`, in one line."""
+def silence(node: Node, topic: ImageTopic, seconds: float, handed_over: bool = False) -> str:
+    """What to do where no image has arrived on the topic for `seconds`, in one line.
+
+    `handed_over` says that images come from a node of this process.
+    """
+    if handed_over:
+        return (
+            f"no image: {topic.name} is published in this process, but nothing comes: is it paused, or over?"
+        )
     wrong = mismatches(node, topic)
     if wrong:
         return f"no image: {'; '.join(wrong)}"

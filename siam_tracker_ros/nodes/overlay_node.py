@@ -15,6 +15,7 @@ from siam_tracker_msgs.msg import TrackArray
 from siam_tracker_ros.footage.annotate import draw_results
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
+from siam_tracker_ros.nodes.image_exchange import ImageExchange, ImageSubscription
 from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.image_topic import image_topic, silence
 from siam_tracker_ros.nodes.joined_images import JoinedImages
@@ -38,8 +39,9 @@ class OverlayNode(Node):  # type: ignore[misc]
     drawn in, only while somebody looks.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, exchange: ImageExchange | None = None, **options: Any) -> None:
         super().__init__("overlay_node", **options)
+        self._exchange = exchange
         declare(self, OverlayParameters)
         self._settings = read(self, OverlayParameters)
         self._filters = find_message_filters()
@@ -49,7 +51,7 @@ class OverlayNode(Node):  # type: ignore[misc]
         settings = self._settings
         self._joined = JoinedImages(self._filters, self._show, settings.max_wait, settings.max_images)
         self._trails = Trails(settings.trail_seconds)
-        self._images: Any = None
+        self._images: ImageSubscription | None = None
         self._quiet_since_s = 0.0
         self._overlay = self.create_publisher(Image, "overlay", 1)
         self._jpeg = self.create_publisher(CompressedImage, "overlay/compressed", 1)
@@ -78,19 +80,19 @@ class OverlayNode(Node):  # type: ignore[misc]
         watched = bool(self._overlay.get_subscription_count() or self._jpeg.get_subscription_count())
         if watched and self._images is None:
             topic = image_topic(self, self._settings)
-            self._images = self._filters.Subscriber(self, topic.type, topic.name, qos_profile=topic.qos)
-            self._images.registerCallback(self._on_image)
+            self._images = ImageSubscription(self, topic, self._on_image, self._exchange)
             self._quiet_since_s = now
         elif not watched:
             self._stop_reading()
         self._joined.let_go(now)
         if self._images is not None and now - self._quiet_since_s > _QUIET_S:
             self._quiet_since_s = now
-            self.get_logger().warning(silence(self, image_topic(self, self._settings), _QUIET_S))
+            topic = image_topic(self, self._settings)
+            self.get_logger().warning(silence(self, topic, _QUIET_S, self._images.handed_over))
 
     def _stop_reading(self) -> None:
         if self._images is not None:
-            self.destroy_subscription(self._images.sub)
+            self._images.close()
             self._images = None
             self._joined.forget()
 

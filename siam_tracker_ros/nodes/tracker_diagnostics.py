@@ -17,7 +17,7 @@ _MANY_DROPPED = 0.5
 
 @dataclass(frozen=True)
 class TrackerHealth:
-    """What there is to say at one moment. `stage_ms` holds the p50 and p95 of each stage, ms."""
+    """What there is to say at one moment. `stage_ms` holds the p50 and p99 of each stage, ms."""
 
     lifecycle: str
     trouble: str = ""
@@ -52,7 +52,7 @@ def diagnostic_status(name: str, health: TrackerHealth) -> DiagnosticStatus:
         "images dropped": str(counts.dropped),
         "images refused": str(counts.refused),
         **{
-            f"{stage} p50, p95 (ms)": ", ".join(f"{ms:.1f}" for ms in stage_ms)
+            f"{stage} p50, p99 (ms)": ", ".join(f"{ms:.1f}" for ms in stage_ms)
             for stage, stage_ms in health.stage_ms.items()
         },
         "images buffered": f"{health.buffered[0]} over {health.buffered[2]:.2f} s",

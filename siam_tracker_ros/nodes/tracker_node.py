@@ -24,9 +24,11 @@ from std_srvs.srv import SetBool
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray, TrackerStatus
 from siam_tracker_msgs.srv import InitTarget, StopTarget
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.latency import stages_ms
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.detections import detection_array, vision_messages
 from siam_tracker_ros.nodes.frame_converter import FrameConverter
+from siam_tracker_ros.nodes.image_exchange import ImageExchange, ImageSubscription
 from siam_tracker_ros.nodes.image_topic import image_topic, mismatches, silence
 from siam_tracker_ros.nodes.init_request import InitRefusedError, InitRequest, Refusal, request_of
 from siam_tracker_ros.nodes.load_tracker import LoadedTracker, load_tracker
@@ -36,8 +38,9 @@ from siam_tracker_ros.nodes.rolling import RollingRate, RollingTimes
 from siam_tracker_ros.nodes.track_messages import debug_image, mask_image, track_array
 from siam_tracker_ros.nodes.tracker_diagnostics import TrackerHealth, diagnostic_status
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
-from siam_tracker_ros.nodes.tracking_worker import Frame, FrameReport, NotActiveError, Started, TrackingWorker
+from siam_tracker_ros.nodes.tracking_worker import FrameReport, NotActiveError, Started, TrackingWorker
 from siam_tracker_ros.nodes.transitions import OrderlyLifecycleNode, lifecycle_state, transition
+from siam_tracker_ros.tracking.crop import AnyFrame
 
 T = TypeVar("T")
 
@@ -56,8 +59,9 @@ class TrackerNode(OrderlyLifecycleNode):
     thread while active.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, exchange: ImageExchange | None = None, **options: Any) -> None:
         super().__init__("tracker_node", **options)
+        self._exchange = exchange
         declare(self, TrackerParameters)
         self._settings = read(self, TrackerParameters)
         self._loaded: LoadedTracker | None = None
@@ -69,7 +73,7 @@ class TrackerNode(OrderlyLifecycleNode):
         self._detections: Any = None
         self._vision_messages = vision_messages()
         self._converter = FrameConverter()
-        self._image_subscription: Any = None
+        self._image_subscription: ImageSubscription | None = None
         self._box_subscription: Any = None
         self._image_topic = image_topic(self, self._settings)
         self._last_init_error = ""
@@ -127,7 +131,9 @@ class TrackerNode(OrderlyLifecycleNode):
         self._active_worker.start()
         topic = image_topic(self, self._settings)
         self._image_topic = topic
-        self._image_subscription = self.create_subscription(topic.type, topic.name, self._on_image, topic.qos)
+        self._image_subscription = ImageSubscription(
+            self, topic, self._on_image, self._exchange, any_thread=True
+        )
         self._box_subscription = self.create_subscription(BoundingBox2D, "init_box", self._on_init_box, 1)
         self.on_change()
 
@@ -146,9 +152,10 @@ class TrackerNode(OrderlyLifecycleNode):
 
     def _deactivate(self) -> None:
         """Stop listening, then the worker: its targets are published LOST. The network stays."""
-        for subscription in (self._image_subscription, self._box_subscription):
-            if subscription is not None:
-                self.destroy_subscription(subscription)
+        if self._image_subscription is not None:
+            self._image_subscription.close()
+        if self._box_subscription is not None:
+            self.destroy_subscription(self._box_subscription)
         self._image_subscription = self._box_subscription = None
         if self._worker is not None and not self._worker.stop():
             raise SiamTrackerError("the tracker did not finish its image in time")
@@ -196,42 +203,39 @@ class TrackerNode(OrderlyLifecycleNode):
         self._newest_stamp_ns = stamp_ns(message.header.stamp)
         self._active_worker.offer(message, self.get_clock().now().nanoseconds)
 
-    def _convert(self, message: Any) -> Frame:
-        return self._converter(message, self._settings.mono16_full_scale)
+    def _convert(self, message: Any) -> AnyFrame:
+        return self._converter.unconverted(message, self._settings.mono16_full_scale)
 
     # What the worker tells; called from its thread
 
     def on_report(self, report: FrameReport) -> None:
         """Publish what was found in an image."""
-        started = time.perf_counter()
-        worker = self._active_worker
+        worker, stages = self._active_worker, report.stages
         message = track_array(report, worker.counts, self._settings.mask_encoding)
         message.received.sec, message.received.nanosec = divmod(report.image.received_ns, 1_000_000_000)
+        if stages is not None:
+            # All of the image's time but that of the other two, so that together they leave no gap.
+            taken_ms = (time.perf_counter() - report.begun_s) * 1e3
+            message.postprocess_ms = max(0.0, taken_ms - stages.preprocess - stages.inference)
         published_ns = self.get_clock().now().nanoseconds
         message.published.sec, message.published.nanosec = divmod(published_ns, 1_000_000_000)
-        message.postprocess_ms += (time.perf_counter() - started) * 1e3
         self._tracks.publish(message)
         if self.masks_wanted():
             self._mask.publish(mask_image(report))
         self._publish_debug_image(report)
         if self._detections is not None and self._vision_messages is not None:
             self._detections.publish(detection_array(report, self._vision_messages))
-        if report.stages is None:
-            return
-        self._tracked.tick(time.monotonic())
-        self._times.record(
-            preprocess=message.preprocess_ms,
-            inference=message.inference_ms,
-            postprocess=message.postprocess_ms,
-            latency=(published_ns - report.image.received_ns) / 1e6,
-        )
+        if stages is not None:
+            self._tracked.tick(time.monotonic())
+            self._times.record(**stages_ms(message), latency=(published_ns - report.image.received_ns) / 1e6)
 
     def _publish_debug_image(self, report: FrameReport) -> None:
         now = time.monotonic()
         due = self._debugged + 1.0 / self._settings.debug_image_rate
         if now >= due and self._debug_image.get_subscription_count():
             self._debugged = now
-            self._debug_image.publish(debug_image(report, self._convert(report.image.message)))
+            frame = self._converter(report.image.message, self._settings.mono16_full_scale)
+            self._debug_image.publish(debug_image(report, frame))
 
     def on_warning(self, text: str) -> None:
         """Log it."""
@@ -261,7 +265,9 @@ class TrackerNode(OrderlyLifecycleNode):
         return (TrackerStatus.TRACKING if worker.target_ids else TrackerStatus.IDLE), ""
 
     def _silence(self) -> str:
-        return silence(self, self._image_topic, self._settings.no_images_after)
+        subscription = self._image_subscription
+        handed_over = subscription is not None and subscription.handed_over
+        return silence(self, self._image_topic, self._settings.no_images_after, handed_over)
 
     def _publish_status(self, state: int, text: str) -> None:
         loaded, worker = self._loaded, self._worker
@@ -310,7 +316,7 @@ class TrackerNode(OrderlyLifecycleNode):
             track_rate=self._tracked.per_second(now),
             image_age_s=age_s,
             counts=worker.counts,
-            stage_ms=self._times.percentiles(50, 95),
+            stage_ms=self._times.percentiles(50, 99),
             targets=tuple(worker.target_ids),
             model=loaded.tracker.entry.name,
             device=str(loaded.tracker.device),

@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.image_conversion import ImageConversionError
 from siam_tracker_ros.footage.stamps import stamp_ns
@@ -33,12 +30,12 @@ from siam_tracker_ros.nodes.init_request import (
 )
 from siam_tracker_ros.nodes.live_targets import LiveTarget, LiveTargets, TargetReport
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
+from siam_tracker_ros.tracking.crop import AnyFrame
 from siam_tracker_ros.tracking.errors import InvalidBoxError
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 from siam_tracker_ros.tracking.stage_times import StageMs
 
-Frame = NDArray[np.uint8]
-Convert = Callable[[Any], Frame]
+Convert = Callable[[Any], AnyFrame]
 _MIB = 1 << 20
 # Least time between two lines in the log about the same trouble, s.
 _QUIET_S = 5.0
@@ -53,6 +50,7 @@ class FrameReport:
     """What was found in one image, of `width` x `height` px, and how long its stages took.
 
     Converting the image counts as preprocessing, taking new targets as inference; None if nothing was sought.
+    `begun_s` is when the worker took the image up, on time.perf_counter's clock.
     """
 
     image: StampedImage
@@ -60,6 +58,7 @@ class FrameReport:
     height: int
     targets: list[TargetReport]
     stages: StageMs | None = None
+    begun_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -351,14 +350,16 @@ class TrackingWorker:
             preprocess=stages.preprocess + (converted - started) * 1e3,
             inference=stages.inference + (taken - tracked) * 1e3,
         )
-        self._report([live.report() for live in self._targets.present], stages)
+        self._report([live.report() for live in self._targets.present], stages, started)
         if self._error:
             self._error = ""
             self._listener.on_change()
 
-    def _report(self, targets: list[TargetReport], stages: StageMs | None = None) -> None:
+    def _report(
+        self, targets: list[TargetReport], stages: StageMs | None = None, begun_s: float = 0.0
+    ) -> None:
         if self._last is not None:
-            self._listener.on_report(FrameReport(*self._last, targets, stages))
+            self._listener.on_report(FrameReport(*self._last, targets, stages, begun_s))
 
     def _masks(self) -> bool:
         parameters = self._parameters
@@ -393,7 +394,7 @@ class TrackingWorker:
             self._report([*(live.report() for live in self._targets.present), *gone])
             self._listener.on_change()
 
-    def _start_pending(self, image: StampedImage, frame: Frame) -> None:
+    def _start_pending(self, image: StampedImage, frame: AnyFrame) -> None:
         pending, self._pending = self._pending, []
         for one in pending:
             try:
@@ -409,7 +410,7 @@ class TrackingWorker:
                 Refusal.TOO_MANY_TARGETS, f"max_targets is {most}, and {ids} are tracked: stop one first"
             )
 
-    def _start(self, request: InitRequest, image: StampedImage, frame: Frame) -> Started:
+    def _start(self, request: InitRequest, image: StampedImage, frame: AnyFrame) -> Started:
         header = image.message.header
         if request.frame_id and request.frame_id != header.frame_id:
             raise InitRefusedError(

@@ -27,6 +27,7 @@ from siam_tracker_ros.footage.player import Player, PlaySettings
 from siam_tracker_ros.footage.source import is_camera_or_stream, is_images, open_source
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.camera_info import approximate_camera_info, read_camera_info, scaled_camera_info
+from siam_tracker_ros.nodes.image_exchange import ImageExchange, ImagePublisher
 from siam_tracker_ros.nodes.image_messages import image_message, jpeg_message
 from siam_tracker_ros.nodes.node_process import run_node
 from siam_tracker_ros.nodes.parameter_struct import declare, follow_changes, read
@@ -45,7 +46,7 @@ class VideoSourceNode(Node):  # type: ignore[misc]
     A thread of its own plays the footage; what ends it is kept in `failure`, and told by `until_over`.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, exchange: ImageExchange | None = None, **options: Any) -> None:
         super().__init__("video_source_node", **options)
         declare(self, VideoSourceParameters)
         self._settings = settings = read(self, VideoSourceParameters)
@@ -65,11 +66,11 @@ class VideoSourceNode(Node):  # type: ignore[misc]
             if settings.reliability == "reliable"
             else ReliabilityPolicy.BEST_EFFORT,
         )
-        self._images = self.create_publisher(Image, "image_raw", images)
+        self._images = ImagePublisher(self, Image, "image_raw", images, exchange)
         self._jpegs: Any = None
         if settings.compressed:
             topic = f"{self.resolve_topic_name('image_raw')}/compressed"
-            self._jpegs = self.create_publisher(CompressedImage, topic, images)
+            self._jpegs = ImagePublisher(self, CompressedImage, topic, images, exchange)
         self._camera_infos = self.create_publisher(CameraInfo, "camera_info", images)
         self._status = self.create_publisher(DiagnosticStatus, "~/status", _LATCHED)
         self._clocks = self.create_publisher(Clock, "/clock", 10) if settings.publish_clock else None
