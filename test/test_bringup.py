@@ -36,6 +36,7 @@ from siam_tracker_ros.bringup.process import (
     Process,
     absolute_name,
     dds_environment,
+    full_command,
     ros_arguments,
     write_overrides,
 )
@@ -144,6 +145,33 @@ def test_tracker_alone() -> None:
     words = ros_arguments(tracker, plan, None)
     assert "__ns:=/robot" in words
     assert "__node:=tracker_node" in words
+
+
+def test_composable_nodes_become_one_process_where_the_first_of_them_was(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
+    from siam_tracker_ros.nodes.composed_nodes import split
+
+    arguments = BringUpArguments(
+        composed=True, source="x.mp4", servo=True, overlay=True, record=True, namespace="robot", bag="b"
+    )
+    plan = plan_bringup(arguments).with_parameters("overlay_node", {"max_wait": 3.0})
+    together = plan.composition()
+    assert [one.name for one in together.processes] == ["recorder", "composed_nodes"]
+    assert together.lifecycle_nodes == []
+    composed = process(together, "composed_nodes")
+    words = full_command(composed, together, tmp_path)
+    assert words[words.index("--activate") + 1 :][:2] == ["tracker_node", "servo_node"]
+    _, nodes = split(words)
+    assert [name for name, _ in nodes] == ["overlay_node", "tracker_node", "video_source_node", "servo_node"]
+    for name, given in nodes:
+        # What the node would be given in a process of its own.
+        alone = full_command(process(plan, name), plan, tmp_path)
+        assert given == alone[alone.index("--ros-args") :]
+    assert "max_wait: 3.0" in (tmp_path / "overlay_node.yaml").read_text()
+    stays = plan_bringup(BringUpArguments(source="x.mp4"))
+    assert stays.composition() == stays
+    still = plan_bringup(BringUpArguments(composed=True, autostart=False)).composition()
+    assert "--activate" not in full_command(process(still, "composed_nodes"), still, tmp_path)
 
 
 def test_without_autostart_nothing_waits_for_an_active_tracker() -> None:

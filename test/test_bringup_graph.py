@@ -20,8 +20,10 @@ pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
 from graph_process import end
-from graph_tracker import Graph
+from graph_tracker import Graph, stamp_ns
+from rclpy.qos import qos_profile_sensor_data
 from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import Image
 
 from siam_tracker_msgs.msg import BoundingBox2D, Track, TrackerStatus
 
@@ -155,6 +157,62 @@ def test_tracks_arrive_and_ctrl_c_leaves_nothing_behind(
     assert len(messages(tmp_path / "bag", "/robot/image_raw")) >= len(tracks) - 1
     assert len(infos) >= len(tracks) - 1
     assert messages(tmp_path / "bag", "/robot/status")
+
+
+def test_composed_nodes_share_a_process_and_hand_images_over(
+    ros_domain: int, data_dir: Path, tmp_path: Path
+) -> None:
+    """One process for all; the images stay in it, and all else is on the graph as it always is."""
+    images, box = swan(data_dir)
+    options = ("--source", str(images), "--loop", "--frames", ":20", "--namespace", "robot", "--overlay")
+    with running(tmp_path, "bringup", "--composed", "--servo", *options) as graph_run:
+        graph = Graph("robot", process=graph_run.process)
+        try:
+            overlays = graph.hear(Image, "overlay")
+            graph.wait(lambda: graph.tracks, "images")
+            assert graph.init(box, each=lambda: None, id="swan").success
+            graph.wait(
+                lambda: any(t.state == Track.TRACKING for m in graph.tracks for t in m.tracks), "tracks"
+            )
+            graph.wait(lambda: overlays, "the overlay")
+            assert graph.node.count_publishers("/robot/image_raw") == 1
+            assert graph.node.count_subscribers("/robot/image_raw") == 0
+            assert graph.change_state("deactivate")
+            assert graph.state() == "inactive"
+            graph.lost("swan")
+            assert graph.change_state("activate")
+            seen = len(graph.tracks)
+            graph.wait(lambda: len(graph.tracks) > seen, "tracks after another activate")
+            # Who listens from outside gets the images too, the same ones.
+            heard = graph.hear(Image, "image_raw", qos_profile_sensor_data)
+            graph.wait(
+                lambda: {stamp_ns(m.header) for m in heard} & {stamp_ns(m.header) for m in graph.tracks},
+                "images outside",
+            )
+        finally:
+            graph.close()
+        pids = graph_run.descendants()
+        assert len(pids) == 2
+        assert graph_run.end(signal.SIGINT) == 130
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    for node in ("tracker_node", "servo_node"):
+        assert f"/robot/{node} is active" in graph_run.output()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--weights", "nowhere"), "error: tracker_node: configure failed: no weights called 'nowhere'"),
+        (("--source", "/nowhere.mp4", "--no-autostart"), "error: video_source_node: no file or folder"),
+    ],
+)
+def test_one_composed_node_that_fails_ends_all(
+    ros_domain: int, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    with running(tmp_path, "bringup", "--composed", "--overlay", *options) as run:
+        assert run.process.wait(DEADLINE_S) == 1
+        last = run.output().splitlines()[-1]
+    assert last.startswith(f"siam-tracker: error: composed_nodes ended with exit status 1: {says}")
 
 
 def test_a_failed_configure_ends_everything_with_the_reason(ros_domain: int, tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ class TrackerArguments:
         "", "Parameter file for all nodes, read after the shipped config/NAME.yaml of each. Empty: none."
     )
     autostart: bool = parameter(True, "Configure and activate the lifecycle nodes.")
+    composed: bool = parameter(
+        False,
+        "Run source, tracker, overlay and servo in one process, where images are handed over without being "
+        "copied.",
+    )
     use_sim_time: bool = parameter(False, "Take the time from /clock.")
     log_level: str = parameter(
         "info", "Least severity that nodes log.", choices=("debug", "info", "warn", "error", "fatal")

@@ -79,6 +79,7 @@ def plan_follow(arguments: FollowArguments) -> Plan:
         parameter_files=parts.parameter_files("gimbal_sim"),
         parameters=simulated,
         remappings={"image_raw": arguments.image_topic, "camera_info": parts.camera_info_topic},
+        composable=True,
     )
     words = ("--settle", str(arguments.settle), "--seconds", str(arguments.seconds))
     operator = Process(

@@ -36,11 +36,12 @@ from siam_tracker_ros.bringup.process import (
     Plan,
     Process,
     dds_environment,
+    full_command,
     installed_executable,
     write_overrides,
 )
-from siam_tracker_ros.bringup.run import ACTIVATE_S, CONFIGURE_S
 from siam_tracker_ros.bringup.supervisor import INTERRUPT_S, TERMINATE_S, failure_in
+from siam_tracker_ros.nodes.client_node import ACTIVATE_S, CONFIGURE_S
 from siam_tracker_ros.nodes.parameter_struct import described
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ def _declarations(struct: type) -> list[DeclareLaunchArgument]:
 
 def actions(plan: Plan) -> list[Any]:
     """The launch actions that carry out a plan."""
+    plan = plan.composition()
     folder = Path(tempfile.mkdtemp(prefix="siam_tracker_"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     ending = _Ending()
@@ -83,6 +85,8 @@ def actions(plan: Plan) -> list[Any]:
     handlers: list[Any] = [*ending.handlers()]
     for process in plan.processes:
         handlers.append(ending.with_process(process, made[process.name]))
+        if process.composed:
+            handlers.append(ending.with_reasons(process.name, made[process.name]))
     for number, process in enumerate(lifecycle):
         following = lifecycle[number + 1 :][:1]
         started = [made[other.name] for other in plan.processes if other.after == process.name]
@@ -98,8 +102,9 @@ def actions(plan: Plan) -> list[Any]:
 
 
 def _action(process: Process, plan: Plan, folder: Path) -> Any:
-    if not process.is_node:
-        return ExecuteProcess(cmd=process.command(), name=process.name, output="screen", **_deadlines())
+    if process.composed or not process.is_node:
+        command = full_command(process, plan, folder)
+        return ExecuteProcess(cmd=command, name=process.name, output="screen", **_deadlines())
     overrides = write_overrides(process, plan, folder)
     files = [str(file) for file in [*process.parameter_files, *([overrides] if overrides else [])]]
     where: dict[str, Any] = {"package": process.package, "executable": process.executable}
@@ -152,12 +157,9 @@ def _to_active(name: str, action: Any, ending: _Ending, then: list[Any]) -> list
     def refused(goal: str, start: str, what: str) -> RegisterEventHandler:
         return reached(goal, start, [OpaqueFunction(function=ending.fail, args=[name, what])])
 
-    def heard(event: Any) -> list[Any]:
-        return ending.heard(name, event.text.decode(errors="replace"))
-
     return [
         RegisterEventHandler(OnProcessStart(target_action=action, on_start=[deadline])),
-        RegisterEventHandler(OnProcessIO(target_action=action, on_stdout=heard, on_stderr=heard)),
+        ending.with_reasons(name, action),
         reached("inactive", "configuring", [_transition(action, Transition.TRANSITION_ACTIVATE)]),
         reached("active", "activating", [OpaqueFunction(function=lambda _: deadline.cancel()), *then]),
         refused("unconfigured", "configuring", "configure failed"),
@@ -191,6 +193,14 @@ class _Ending:
             return [Shutdown(reason=f"{process.name} has ended")] if meaning == "finish" else []
 
         return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=on_exit))
+
+    def with_reasons(self, name: str, action: Any) -> RegisterEventHandler:
+        """What a process says of its failure is heard."""
+
+        def heard(event: Any) -> list[Any]:
+            return self.heard(name, event.text.decode(errors="replace"))
+
+        return RegisterEventHandler(OnProcessIO(target_action=action, on_stdout=heard, on_stderr=heard))
 
     def fail(self, context: LaunchContext, name: str, what: str) -> list[Any]:
         """End everything, for this reason unless there is one already."""

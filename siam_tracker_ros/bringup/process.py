@@ -16,6 +16,7 @@ from siam_tracker_ros.ros_distro import ros_distro
 from siam_tracker_ros.shipped_files import shipped_file
 
 PACKAGE = "siam_tracker_ros"
+COMPOSITION = "composed_nodes"
 
 Value = bool | int | float | str
 Ends = Literal["all", "if failed", "nothing"]
@@ -32,7 +33,8 @@ class Process:
     `name` is the node's name too; `executable` is one of `package`'s, or a program on the PATH without one.
     Values in `parameters` go over those in `parameter_files`, of which later ones go over earlier ones.
     `after`: the lifecycle node that has to be active before it starts. `ends`: what its own end means for the
-    others: everything ends; or they go on unless it failed; or they go on.
+    others: everything ends; or they go on unless it failed; or they go on. `composable`: it can share a
+    process; `composed`: the nodes of such a process, in order, whose lifecycle nodes it activates itself.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Process:
     lifecycle: bool = False
     after: str = ""
     ends: Ends = "all"
+    composable: bool = False
+    composed: tuple[Process, ...] = ()
 
     @property
     def is_node(self) -> bool:
@@ -71,13 +75,24 @@ class Plan:
     """Processes in the order in which they start, but for those that wait; stopped in the reverse one.
 
     Lifecycle nodes are configured and activated in that order, if `autostart`, each when those before it are
-    active. `namespace` is all nodes'.
+    active. `namespace` is all nodes'. `composed` puts all composable nodes into one process.
     """
 
     processes: tuple[Process, ...]
     namespace: str = ""
     autostart: bool = True
     log_level: str = "info"
+    composed: bool = False
+
+    def composition(self) -> Plan:
+        """The same plan, with one process for all composable nodes if it is `composed`."""
+        members = tuple(one for one in self.processes if one.composable)
+        if not self.composed or not members:
+            return self
+        together = Process(COMPOSITION, COMPOSITION, composed=members)
+        at = self.processes.index(members[0])
+        others = [one for one in self.processes if not one.composable]
+        return replace(self, processes=(*others[:at], together, *others[at:]), composed=False)
 
     @property
     def lifecycle_nodes(self) -> list[str]:
@@ -179,3 +194,23 @@ def write_overrides(process: Process, plan: Plan, folder: Path) -> Path | None:
     path = folder / f"{process.name}.yaml"
     path.write_text("".join(yaml.safe_dump({name: values}, allow_unicode=True) for name in sections))
     return path
+
+
+def full_command(process: Process, plan: Plan, folder: Path) -> list[str]:
+    """Program and all arguments; the parameter files that they name are written to `folder`.
+
+    Raises BringUpError.
+    """
+
+    def arguments_of(one: Process) -> list[str]:
+        return ros_arguments(one, plan, write_overrides(one, plan, folder))
+
+    if not process.composed:
+        return [*process.command(), *arguments_of(process)]
+    words = [*process.command(), "--log-level", plan.log_level]
+    lifecycle = [one.name for one in process.composed if one.lifecycle]
+    if lifecycle and plan.autostart:
+        words += ["--activate", *lifecycle]
+    for one in process.composed:
+        words += ["--node", one.executable, *arguments_of(one)]
+    return words

@@ -17,15 +17,11 @@ from siam_tracker_ros.bringup.process import (
     Plan,
     Process,
     dds_environment,
-    ros_arguments,
-    write_overrides,
+    full_command,
 )
 from siam_tracker_ros.bringup.supervisor import Supervisor, failure_in
 from siam_tracker_ros.footage.interrupt import Interrupt
 
-CONFIGURE_S = 180.0
-"""How long a node may take to load and warm up its network."""
-ACTIVATE_S = 30.0
 _POLL_S = 0.05
 # A node's word on why it failed comes through a pipe, its answer through DDS.
 _REASON_S = 2.0
@@ -47,7 +43,7 @@ class RunningGraph:
     """
 
     def __init__(self, plan: Plan, say: Callable[[str], None] = print) -> None:
-        self.plan = plan
+        self.plan = plan.composition()
         self.interrupt = Interrupt()
         self._supervisor = Supervisor(say, lambda: self.interrupt.count > 1)
         self._stack = ExitStack()
@@ -79,7 +75,12 @@ class RunningGraph:
 
         Raises BringUpError with the reason where one fails or does not answer in time, RunOver.
         """
-        from siam_tracker_ros.nodes.client_node import ClientNode, TransitionFailedError
+        from siam_tracker_ros.nodes.client_node import (
+            ACTIVATE_S,
+            CONFIGURE_S,
+            ClientNode,
+            TransitionFailedError,
+        )
 
         if not self.plan.lifecycle_nodes:
             return
@@ -131,8 +132,7 @@ class RunningGraph:
         return [line for child in self._supervisor.children if child.name == name for line in child.lines]
 
     def _start(self, process: Process) -> None:
-        overrides = write_overrides(process, self.plan, self._folder)
-        command = [*process.command(), *ros_arguments(process, self.plan, overrides)]
+        command = full_command(process, self.plan, self._folder)
         self._supervisor.start(process.name, command, self._environment)
         order = [one.name for one in self.plan.processes]
         self._supervisor.children.sort(key=lambda child: order.index(child.name))

@@ -51,6 +51,7 @@ def plan_bringup(arguments: BringUpArguments, recorded: tuple[str, ...] = ()) ->
         parameter_files=parts.parameter_files("video_source"),
         parameters=values,
         remappings=images,
+        composable=True,
     )
     plan = plan_tracker(arguments, (source,), beside, recorded)
     # The source itself is held back until everybody is there.

@@ -57,6 +57,7 @@ def plan_tracker(
         parameters={**parts.image_parameters(), **parts.given("model", "weights", "device", "precision")},
         remappings=parts.image_remapping(),
         lifecycle=True,
+        composable=True,
     )
     processes = []
     # Who listens starts before, and stops after, those it listens to: last words are heard.
@@ -65,14 +66,20 @@ def plan_tracker(
     if arguments.rviz:
         processes.append(parts.rviz())
     if arguments.overlay or arguments.rviz:
-        processes.append(parts.image_reader("overlay_node", "overlay"))
+        processes.append(parts.image_reader("overlay_node", "overlay", composable=True))
     if arguments.selector:
         processes.append(parts.image_reader("select_target_node", "select_target", ends="nothing"))
     # The servo is configured when images flow already, as it waits for camera_info.
     processes += [tracker, *(replace(process, after=TRACKER) for process in source), *beside]
     if arguments.servo:
         processes.append(parts.servo())
-    return Plan(tuple(processes), arguments.namespace, arguments.autostart, arguments.log_level)
+    return Plan(
+        tuple(processes),
+        arguments.namespace,
+        arguments.autostart,
+        arguments.log_level,
+        arguments.composed,
+    )
 
 
 class Parts:
@@ -115,7 +122,7 @@ class Parts:
         default = f"{beside}/camera_info" if "/" in self._arguments.image_topic else "camera_info"
         return self._arguments.camera_info_topic or default
 
-    def image_reader(self, node: str, file: str, ends: Ends = "all") -> Process:
+    def image_reader(self, node: str, file: str, ends: Ends = "all", composable: bool = False) -> Process:
         """A node that shows or draws images."""
         return Process(
             node,
@@ -126,6 +133,7 @@ class Parts:
             # Before there is anything to see it would only warn that there is nothing.
             after=TRACKER,
             ends=ends,
+            composable=composable,
         )
 
     def servo(self) -> Process:
@@ -136,6 +144,7 @@ class Parts:
             parameters=self.given(),
             remappings={"camera_info": self.camera_info_topic},
             lifecycle=True,
+            composable=True,
         )
 
     def rviz(self) -> Process:

@@ -22,6 +22,9 @@ _TRANSITIONS = {
     "deactivate": Transition.TRANSITION_DEACTIVATE,
     "cleanup": Transition.TRANSITION_CLEANUP,
 }
+CONFIGURE_S = 180.0
+"""How long a node may take to load and warm up its network."""
+ACTIVATE_S = 30.0
 _POLL_S = 0.05
 
 

@@ -50,8 +50,13 @@ class OrderlyLifecycleNode(LifecycleNode):  # type: ignore[misc]
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
-        self._trouble = ""  # why the last transition failed
+        self._trouble = ""
         _answer_impossible_transitions(self)
+
+    @property
+    def trouble(self) -> str:
+        """Why the last transition failed; empty if it did not."""
+        return self._trouble
 
     def _deactivate(self) -> None:
         """Undo what `on_activate` has done, all or part of it, or nothing."""
