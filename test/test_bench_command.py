@@ -68,13 +68,13 @@ def test_a_stored_run_is_shown_and_compared_without_measuring(
     assert "Warning: not the same" not in shown
 
 
-def test_trackers_of_opencv_take_turns_with_ours() -> None:
+def test_trackers_of_opencv_take_turns_with_ours(tmp_path: Path) -> None:
     configurations = [
         Configuration(MODEL, "torch", "fp32", width=160, height=120),
         Configuration("opencv:mil", OPENCV, "fp32", width=160, height=120),
         Configuration("opencv:nano=/nonexistent", OPENCV, "fp32", width=160, height=120),
     ]
-    result = carry_out(Job(configurations, frames=2, seconds=60, threads=1))
+    result = carry_out(Job(configurations, frames=2, seconds=60, threads=1), tmp_path)
     ours, theirs = result.measurements
     assert ours.configuration.model == MODEL
     assert theirs.configuration.model == "opencv:mil"
@@ -131,15 +131,17 @@ def test_pysot_takes_turns_with_ours(tmp_path: Path) -> None:
             frames=2,
             seconds=60,
             pysot=str(tmp_path),
-        )
+        ),
+        tmp_path,
     )
     assert result.not_measured == ()
     assert [each.configuration.engine for each in result.measurements] == [PYSOT, "torch"]
 
 
-def test_a_process_that_ends_early_is_told_of() -> None:
+def test_a_process_that_ends_early_is_told_of(tmp_path: Path) -> None:
     configuration = Configuration(MODEL, PYSOT, "fp32")
-    (left_out,) = carry_out(Job([configuration], frames=2, seconds=60, pysot="/nonexistent")).not_measured
+    job = Job([configuration], frames=2, seconds=60, pysot="/nonexistent")
+    (left_out,) = carry_out(job, tmp_path).not_measured
     assert left_out.configuration == configuration
     assert "its process ended with status 1" in left_out.reason
     assert "is no PySOT checkout" in left_out.reason
@@ -150,7 +152,7 @@ def test_what_was_measured_before_ctrl_c_is_told(
 ) -> None:
     done: list[Configuration] = []
 
-    def carry_out_one(job: Job) -> JobResult:
+    def carry_out_one(job: Job, cache: Path) -> JobResult:
         if done:
             raise KeyboardInterrupt
         done.extend(job.configurations)

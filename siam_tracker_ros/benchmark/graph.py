@@ -1,53 +1,69 @@
-"""The tracker node on a graph: what it adds to the tracker's own time, and whether its memory grows.
+"""The tracker node on a ROS 2 graph: from the camera's stamp of an image to its tracks in another process.
 
-Images are published from this process, the node runs in one of its own. Times are those it puts into its
-messages, so that it does not matter how soon they are read here.
+A camera and the tracker run in a process each, or composed in one; this process listens to the tracks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from sensor_msgs.msg import CameraInfo
 
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray
 from siam_tracker_msgs.srv import InitTarget
-from siam_tracker_ros.dds_profile import use_shipped_profile
+from siam_tracker_ros.benchmark.scene import scene, target_boxes
+from siam_tracker_ros.bringup.process import COMPOSITION, Plan, Process, Value
+from siam_tracker_ros.bringup.run import RunningGraph, RunOver
 from siam_tracker_ros.errors import SiamTrackerError
+from siam_tracker_ros.footage.latency import STAGES, stages_ms
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.client_node import ClientNode
-from siam_tracker_ros.nodes.image_messages import image_message
 from siam_tracker_ros.process_memory import resident_mib
-from siam_tracker_ros.ros_distro import ros_distro
 
-# Several may run at a time.
-_NAMESPACE = f"siam_tracker_bench_{os.getpid()}"
-_NODE = f"/{_NAMESPACE}/tracker_node"
-_READY_S, _ANSWER_S, _END_S = 120.0, 30.0, 30.0
-# Allocators and caches fill up at first: that is no growth.
-_WARM_UP_S = 3.0
+TRACKER, CAMERA = "tracker_node", "still_camera_node"
+TIMES = (*STAGES, "delivery")
+"""What an image's time is made of; `delivery` goes from the publication of its tracks to their arrival here."""
+TOTAL = "stamp to tracks"
+_ANSWER_S, _REQUEST_S = 60.0, 20.0
+# Allocators and caches fill up at first, and clocks rise.
+_WARM_UP_S = 2.0
 _MEMORY_EVERY_S = 1.0
+# How long the last tracks may take to come.
+_LATE_S = 2.0
 
 
 class GraphBenchError(SiamTrackerError):
     """A tracker node that cannot be measured; the message says why."""
 
 
+@dataclass(frozen=True)
+class GraphRun:
+    """One row: images of `width` x `height` px at `rate` a second, in one process or in two."""
+
+    width: int
+    height: int
+    rate: float
+    composed: bool = False
+
+
 @dataclass
 class GraphFigures:
-    """What was measured. Times in ms by name, each with one value an image; memory is (s, MiB)."""
+    """What was measured of a run.
 
+    `published` are images in `seconds`; of these `dropped` were passed over by the tracker for newer ones.
+    `times_ms` are TIMES and TOTAL, a value for each image that was tracked in. `memory` is (s, MiB) of the
+    tracker's process, and all in it.
+    """
+
+    run: GraphRun
     published: int = 0
     dropped: int = 0
     seconds: float = 0.0
@@ -57,141 +73,143 @@ class GraphFigures:
     @property
     def tracked(self) -> int:
         """Images whose tracks came."""
-        return len(self.times_ms.get("latency", ()))
+        return len(self.times_ms.get(TOTAL, ()))
 
     @property
     def lost(self) -> int:
-        """Images that did not reach the node, or are on their way."""
+        """Images that did not reach the node, or whose tracks did not come."""
         return max(0, self.published - self.tracked - self.dropped)
 
-    def percentiles(self) -> dict[str, tuple[float, float]]:
-        """p50 and p95 of each time, ms."""
+    def percentiles(self, *percents: float) -> dict[str, tuple[float, ...]]:
+        """Of each time, ms."""
         return {
-            name: (float(np.percentile(ms, 50)), float(np.percentile(ms, 95)))
+            name: tuple(float(value) for value in np.percentile(ms, percents))
             for name, ms in self.times_ms.items()
         }
 
     def memory_slope(self) -> float:
-        """Growth of the node's resident memory, MiB a minute: the slope of the line of least squares."""
+        """Growth of the resident memory, MiB a minute: the slope of the line of least squares."""
         if len(self.memory) < 2:
             return 0.0
         seconds, mib = np.array(self.memory).T
         return float(np.polyfit(seconds, mib, 1)[0] * 60)
 
 
+class _Ears:
+    """What was heard of camera and tracker; times of arrival in ns since the epoch."""
+
+    def __init__(self, client: ClientNode) -> None:
+        self.published: list[int] = []
+        self.tracks: list[tuple[int, TrackArray]] = []
+        client.node.create_subscription(TrackArray, "tracks", self._on_tracks, 1000)
+        client.node.create_subscription(CameraInfo, "camera_info", self._on_info, 1000)
+
+    def _on_tracks(self, message: TrackArray) -> None:
+        self.tracks.append((time.time_ns(), message))
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self.published.append(stamp_ns(message.header.stamp))
+
+
 def measure_graph(
-    frame: NDArray[np.uint8],
-    box: Sequence[float],
-    rate: float,
+    run: GraphRun,
     seconds: float,
-    parameters: dict[str, str],
+    parameters: Mapping[str, Value],
     progress: Callable[[float], None] = lambda _: None,
 ) -> GraphFigures:
-    """Track what is in `box` (x, y, w, h px) of `frame`, published at `rate` images/s, for `seconds`.
+    """Track a target that stands still for `seconds`; `parameters` are the tracker's.
 
-    `parameters` are the node's. `progress` is told the seconds that have passed. Raises GraphBenchError or
-    TransitionFailedError.
+    `progress` is told the seconds measured. Raises GraphBenchError or BringUpError.
     """
-    use_shipped_profile(ros_distro())
-    figures = GraphFigures()
-    with (
-        _tracker_process(parameters) as process,
-        ClientNode("camera", _remapped(), _alive(process)) as client,
-    ):
-        camera = client.node.create_publisher(Image, "image", 5)
-        heard: list[TrackArray] = []
-        client.node.create_subscription(TrackArray, "tracks", heard.append, 100)
-        client.change_state(_NODE, "configure", _READY_S)
-        client.change_state(_NODE, "activate", _ANSWER_S)
-        # Made once, so that publishing takes what it takes a camera's driver.
-        message = image_message(Header(frame_id="camera"), "bgr8", frame)
+    namespace = f"siam_tracker_bench_{os.getpid()}"
+    with tempfile.TemporaryDirectory(prefix="siam_tracker_") as folder:
+        picture = Path(folder) / "picture.png"
+        if not cv2.imwrite(str(picture), scene(run.width, run.height)):
+            raise GraphBenchError(f"cannot write {picture}")
+        plan = _plan(run, namespace, parameters, picture)
+        said: list[str] = []
+        graph = RunningGraph(plan, said.append)
+        try:
+            with graph:
+                graph.activate()
+                names = ["--ros-args", "-r", f"__ns:=/{namespace}"]
+                with ClientNode("listener", names, graph.check) as client:
+                    return _measure(run, seconds, client, lambda: _memory(graph), progress)
+        except RunOver as over:
+            if over.exit_status:
+                raise KeyboardInterrupt from None
+            raise GraphBenchError(f"a node has ended: {' / '.join(said[-2:])}") from None
 
-        def publish() -> None:
-            message.header.stamp = client.node.get_clock().now().to_msg()
-            camera.publish(message)
 
-        _start_target(client, box, publish)
-        begun = time.monotonic()
-        measured_from = begun + _WARM_UP_S
-        next_image, next_memory, warm, dropped_before = begun, measured_from, False, 0
-        while (now := time.monotonic()) < measured_from + seconds:
-            if not warm and now >= measured_from:
-                warm, figures.published = True, 0
-                dropped_before = heard[-1].dropped_frames if heard else 0
-                heard.clear()
-            if now >= next_image:
-                publish()
-                figures.published += 1
-                next_image = max(next_image + 1 / rate, now)
-            if now >= next_memory:
-                figures.memory.append((now - measured_from, resident_mib(process.pid)))
-                next_memory += _MEMORY_EVERY_S
-                progress(now - measured_from)
-            client.wait(lambda: False, min(next_image, next_memory) - time.monotonic())
-        figures.seconds = now - measured_from
-        if not heard:
-            raise GraphBenchError(f"the tracker node published no tracks in {seconds:g} s")
-        figures.dropped = heard[-1].dropped_frames - dropped_before
-        figures.times_ms = _times(heard)
+def _plan(run: GraphRun, namespace: str, parameters: Mapping[str, Value], picture: Path) -> Plan:
+    camera: dict[str, Value] = {"picture": str(picture), "rate": run.rate}
+    images = {"image": "image_raw"}
+    processes = (
+        Process(TRACKER, TRACKER, parameters=parameters, remappings=images, lifecycle=True, composable=True),
+        Process(CAMERA, CAMERA, parameters=camera, after=TRACKER, composable=True),
+    )
+    return Plan(processes, namespace, log_level="warn", composed=run.composed)
+
+
+def _memory(graph: RunningGraph) -> float:
+    return resident_mib(graph.process_id(COMPOSITION if graph.plan.processes[0].composed else TRACKER))
+
+
+def _measure(
+    run: GraphRun,
+    seconds: float,
+    client: ClientNode,
+    memory: Callable[[], float],
+    progress: Callable[[float], None],
+) -> GraphFigures:
+    ears = _Ears(client)
+    _start_target(client, run)
+    client.wait(lambda: False, _WARM_UP_S)
+    figures = GraphFigures(run)
+    begun, begun_ns = time.monotonic(), time.time_ns()
+    while (now := time.monotonic() - begun) < seconds:
+        figures.memory.append((now, memory()))
+        progress(now)
+        client.wait(lambda: False, min(_MEMORY_EVERY_S, seconds - now))
+    end_ns = time.time_ns()
+    figures.seconds = (end_ns - begun_ns) / 1e9
+    client.wait(lambda: ears.tracks and stamp_ns(ears.tracks[-1][1].header.stamp) >= end_ns, _LATE_S)
+    _read(ears, begun_ns, end_ns, figures)
+    if not figures.tracked:
+        raise GraphBenchError(f"no tracks came in {seconds:g} s of {figures.published} images")
     return figures
 
 
-def _times(heard: Sequence[TrackArray]) -> dict[str, list[float]]:
-    latency = [(stamp_ns(message.published) - stamp_ns(message.received)) / 1e6 for message in heard]
-    stages = {
-        name: [float(getattr(message, f"{name}_ms")) for message in heard]
-        for name in ("preprocess", "inference", "postprocess")
-    }
-    return {
-        "latency": latency,
-        **stages,
-        "beyond inference": [a - b for a, b in zip(latency, stages["inference"], strict=True)],
-        "beyond all stages": [a - sum(b) for a, *b in zip(latency, *stages.values(), strict=True)],
-    }
+def _read(ears: _Ears, begun_ns: int, end_ns: int, figures: GraphFigures) -> None:
+    """The images published between these times, and what became of them."""
+    figures.published = sum(begun_ns <= stamp < end_ns for stamp in ears.published)
+    before = dropped = 0
+    rows: list[dict[str, float]] = []
+    for arrived_ns, message in ears.tracks:
+        stamp = stamp_ns(message.header.stamp)
+        if stamp < begun_ns:
+            before = dropped = message.dropped_frames
+        elif stamp < end_ns:
+            dropped = message.dropped_frames
+            delivery = (arrived_ns - stamp_ns(message.published)) / 1e6
+            rows.append({**stages_ms(message), "delivery": delivery, TOTAL: (arrived_ns - stamp) / 1e6})
+    figures.dropped = dropped - before
+    figures.times_ms = {name: [row[name] for row in rows] for name in (*TIMES, TOTAL)}
 
 
-def _remapped() -> list[str]:
-    return ["--ros-args", "-r", f"__ns:=/{_NAMESPACE}"]
-
-
-@contextlib.contextmanager
-def _tracker_process(parameters: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    given = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
-    command = [sys.executable, "-m", "siam_tracker_ros.nodes.tracker_node", *_remapped(), *given]
-    process = subprocess.Popen(command, start_new_session=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _alive(process: subprocess.Popen[bytes]) -> Callable[[], None]:
-    def check() -> None:
-        if process.poll() is not None:
-            raise GraphBenchError(
-                f"the tracker node ended with status {process.returncode}: its log says why"
-            )
-
-    return check
-
-
-def _start_target(client: ClientNode, box: Sequence[float], publish: Callable[[], None]) -> None:
-    # rclpy's C code ends the process where a float field holds another number.
-    x, y, w, h = map(float, box)
-    around = BoundingBox2D(center_x=x + (w - 1) / 2, center_y=y + (h - 1) / 2, size_x=w, size_y=h)
-    request = InitTarget.Request(bbox=around)
-    future: Any = client.send(InitTarget, "init_target", request, _ANSWER_S)
+def _start_target(client: ClientNode, run: GraphRun) -> None:
+    (box,) = target_boxes(run.width, run.height, 1)
+    around = BoundingBox2D(
+        center_x=float(box.x + (box.w - 1) / 2),
+        center_y=float(box.y + (box.h - 1) / 2),
+        size_x=float(box.w),
+        size_y=float(box.h),
+    )
     deadline = time.monotonic() + _ANSWER_S
-    while future is not None and not future.done() and time.monotonic() < deadline:
-        publish()
-        client.wait(future.done, 0.05)
-    if future is None or not future.done():
-        raise GraphBenchError("the tracker node does not answer init_target")
-    if not future.result().success:
-        raise GraphBenchError(f"the tracker node refused the target: {future.result().message}")
+    while True:
+        answer: Any = client.ask(InitTarget, "init_target", InitTarget.Request(bbox=around), _REQUEST_S)
+        if answer.success:
+            return
+        # The camera may not be there yet.
+        if answer.error_code != InitTarget.Response.TIMEOUT or time.monotonic() > deadline:
+            raise GraphBenchError(f"the tracker node refused the target: {answer.message}")

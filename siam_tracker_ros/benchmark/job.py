@@ -30,7 +30,8 @@ _END_S = 10.0
 class Job:
     """Several configurations take turns, frame by frame; one alone has its memory and energy measured too.
 
-    At most `frames` each, for at most `seconds` in all; `threads` 0 leaves them to each library.
+    At most `frames` each, for at most `seconds` in all; without frames they are only made ready. `threads` 0
+    leaves them to each library.
     """
 
     configurations: Sequence[Configuration]
@@ -74,9 +75,12 @@ def result_from_json(text: str) -> JobResult:
     return JobResult(**content)
 
 
-def carry_out(job: Job) -> JobResult:
-    """Measure a job in a process of its own. One that ends early leaves every configuration not measured."""
-    environment = dict(os.environ)
+def carry_out(job: Job, cache: Path) -> JobResult:
+    """Measure a job in a process of its own. One that ends early leaves every configuration not measured.
+
+    What engines make of networks goes to `cache`: it would push that of real weights out of the user's cache.
+    """
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     if job.threads:
         # OpenMP reads it once, before anything can be told to it.
         environment["OMP_NUM_THREADS"] = str(job.threads)

@@ -35,6 +35,8 @@ def measure(job: Job) -> JobResult:
     device, note = resolve_device(job.configurations[0].device)
     resident_before = resident_mib()
     contestants, left_out = _ready(job)
+    if not job.frames:
+        return JobResult(not_measured=tuple(left_out))
     stages: list[list[dict[str, float]]] = [[] for _ in contestants]
     alone = len(job.configurations) == 1
     meters, energy_note = (

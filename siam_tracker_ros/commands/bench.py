@@ -110,8 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--seconds",
         type=_seconds,
-        help=f"time for each row, at most, beyond five frames (default {_DEFAULT_SECONDS:g}); with --ros the "
-        f"time in all (default {_DEFAULT_GRAPH_SECONDS:g})",
+        help=f"time for each row, at most, beyond five frames (default {_DEFAULT_SECONDS:g}); with --ros time "
+        f"for each row (default {_DEFAULT_GRAPH_SECONDS:g})",
     )
     beside = parser.add_argument_group("side by side, in one process, frame by frame")
     beside.add_argument(
@@ -146,13 +146,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--compare", type=Path, metavar="FILE", help="set a stored run beside this one")
     output.add_argument("--figure", type=Path, metavar="FILE", help="draw the cost against --targets")
     output.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: print a stored run")
-    parser.add_argument(
+    graph = parser.add_argument_group("the nodes on a ROS 2 graph")
+    graph.add_argument(
         "--ros",
         action="store_true",
-        help="run the tracker node instead, with its default weights or those named as MODEL, and publish "
-        "images to it: latency from an image's arrival to its tracks, by stage, and memory over time",
+        help="run a camera and the tracker node, with its default weights or those named as MODEL, and listen "
+        "to its tracks: from the camera's stamp of an image to its tracks in another process, by stage",
     )
-    parser.add_argument("--rate", type=_seconds, default=30.0, help="images/s with --ros (default 30)")
+    graph.add_argument(
+        "--rates",
+        nargs="+",
+        type=_seconds,
+        default=[30.0],
+        metavar="HZ",
+        help="images/s with --ros (default 30)",
+    )
+    graph.add_argument(
+        "--composed", action="store_true", help="with --ros, camera and node in one process too"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -241,47 +252,54 @@ def _configurations(args: argparse.Namespace, device: str) -> list[Configuration
 def _run_on_graph(args: argparse.Namespace) -> int:
     """Measure the tracker node; see `add_arguments`."""
     try:
-        from siam_tracker_ros.benchmark.graph import measure_graph
+        from siam_tracker_ros.benchmark.graph import GraphRun, measure_graph
     except ImportError as error:
         raise BenchCommandError(f"--ros needs ROS 2 and this package's interfaces: {error}") from error
     from dataclasses import asdict
+    from itertools import product
 
     from tqdm import tqdm
 
     from siam_tracker_ros.benchmark.graph_report import graph_json, graph_markdown
     from siam_tracker_ros.benchmark.machine import this_machine
-    from siam_tracker_ros.benchmark.scene import scene, target_boxes
+    from siam_tracker_ros.bringup.own_domain import own_domain
     from siam_tracker_ros.footage.whole_file import check_output_file, write_whole
 
+    parameters = _node_parameters(args)
+    if args.json:
+        check_output_file(args.json)
+    seconds = args.seconds or _DEFAULT_GRAPH_SECONDS
+    kinds = (False, True) if args.composed else (False,)
+    runs = [GraphRun(*size, rate, kind) for size, rate, kind in product(args.sizes, args.rates, kinds)]
+    measured = []
+    with own_domain(), tqdm(runs, disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
+        for run in bar:
+            measured.append(measure_graph(run, seconds, parameters))
+    machine = this_machine()
+    print("\n".join((*machine.lines(), "", graph_markdown(measured))))
+    if args.json:
+        stored = {"machine": asdict(machine), "nodes": [graph_json(figures) for figures in measured]}
+        write_whole(args.json, json.dumps(stored, indent=2) + "\n")
+    return 0
+
+
+def _node_parameters(args: argparse.Namespace) -> dict[str, bool | int | float | str]:
+    """The tracker node's; what is not given is as its own defaults have it."""
     if (
         args.pysot
         or args.opencv
         or args.turns
         or len(args.models) > 1
-        or any(len(listed) > 1 for listed in (args.sizes, args.engines, args.precisions))
+        or any(len(listed) > 1 for listed in (args.engines, args.precisions))
         or args.targets != [1]
     ):
         raise BenchCommandError(
             "--ros measures one target of one model: leave out --pysot, --opencv, --turns and --targets"
         )
-    if args.json:
-        check_output_file(args.json)
-    parameters = {"device": args.device, "precision": args.precisions[0]}
+    parameters: dict[str, bool | int | float | str] = {
+        "device": args.device,
+        "precision": args.precisions[0],
+    }
     if args.models:
         parameters["weights"] = args.models[0]
-    ((width, height),) = args.sizes
-    seconds = args.seconds or _DEFAULT_GRAPH_SECONDS
-    (box,) = target_boxes(width, height, 1)
-    with tqdm(total=seconds, disable=not sys.stderr.isatty(), leave=False, unit="s") as bar:
-
-        def progress(now_s: float) -> None:
-            bar.update(min(now_s, seconds) - bar.n)
-
-        figures = measure_graph(scene(width, height), box, args.rate, seconds, parameters, progress)
-    machine = this_machine()
-    print("\n".join(machine.lines()))
-    print(graph_markdown(figures, f"{width}x{height}"))
-    if args.json:
-        stored = {"machine": asdict(machine), "node": graph_json(figures)}
-        write_whole(args.json, json.dumps(stored, indent=2) + "\n")
-    return 0
+    return parameters
