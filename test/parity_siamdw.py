@@ -9,7 +9,7 @@ import numpy as np
 from parity_driver import Driver
 from parity_siamfc import ResponseMapDriver
 
-from siam_tracker_ros.models.siamdw_config import entry_from_siamdw
+from siam_tracker_ros.models.siamdw_config import ANCHOR_KEYS, RESPONSE_MAP_KEYS, entry_from_siamdw
 
 
 class AnchorDriver(Driver):
@@ -24,9 +24,10 @@ class AnchorDriver(Driver):
 
 def build(name: str, meta: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Driver:
     """The adapter of one parity set: its name, its entry of sets.json, and its state dict of arrays."""
-    entry = entry_from_siamdw(
-        name, meta["arch"], meta["config"]["TRACK"], meta.get("cls_type"), meta.get("dataset_hp") or ""
-    )
+    keys = RESPONSE_MAP_KEYS if meta["arch"].startswith("SiamFC") else ANCHOR_KEYS
+    # TRACK also has what the tracker derived from its configuration.
+    config = {key: value for key, value in meta["config"]["TRACK"].items() if key in keys}
+    entry = entry_from_siamdw(name, meta["arch"], config, meta.get("cls_type"), meta.get("dataset_hp") or "")
     if entry.tracking.pyramid is not None:
         return ResponseMapDriver(entry, state, "s_x_in")
     return AnchorDriver(entry, state)

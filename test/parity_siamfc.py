@@ -11,7 +11,7 @@ import numpy as np
 from parity_driver import Driver
 
 from siam_tracker_ros.models.config import ZooEntry
-from siam_tracker_ros.models.siamfc_config import entry_from_siamfc
+from siam_tracker_ros.models.siamfc_config import KEYS, entry_from_siamfc
 
 
 class ResponseMapDriver(Driver):
@@ -38,5 +38,7 @@ class ResponseMapDriver(Driver):
 
 def build(name: str, meta: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> ResponseMapDriver:
     """The adapter of one parity set: its name, its entry of sets.json, and its state dict of arrays."""
-    entry = entry_from_siamfc(name, meta["backbone"], meta["config"]["TRACK"])
+    # TRACK also has what the tracker derived from its configuration, and what it is trained with.
+    config = {key: value for key, value in meta["config"]["TRACK"].items() if key in KEYS}
+    entry = entry_from_siamfc(name, meta["backbone"], config)
     return ResponseMapDriver(entry, state, "x_sz_in")

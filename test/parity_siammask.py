@@ -9,7 +9,7 @@ import numpy as np
 from parity_driver import MaskDriver
 
 from siam_tracker_ros.models.config import ZooEntry
-from siam_tracker_ros.models.siammask_config import SiamMaskVariant, entry_from_siammask
+from siam_tracker_ros.models.siammask_config import HP_KEYS, SiamMaskVariant, entry_from_siammask
 
 _VARIANTS: dict[str, SiamMaskVariant] = {
     "siamrpn_resnet": "box",
@@ -37,8 +37,10 @@ class MaskTrackDriver(MaskDriver):
 def build(name: str, meta: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> MaskTrackDriver:
     """The adapter of one parity set: its name, its entry of sets.json, and its state dict of arrays."""
     config = meta["config"]
-    # TRACK has every constant of the tracker, as far as `hp` sets them and as far as it does not.
-    hp = {**(config.get("hp") or {}), **(config.get("TRACK") or {})}
+    # TRACK has every constant of the tracker, as far as `hp` sets them and as far as it does not, and more
+    # that it derives from them.
+    given = {**(config.get("hp") or {}), **(config.get("TRACK") or {})}
+    hp = {key: given[key] for key in HP_KEYS if key in given and key != "out_size"}
     variant = _VARIANTS[meta["experiment"]]
     entry = entry_from_siammask(name, {"hp": hp, "anchors": config.get("anchors")}, variant)
     return MaskTrackDriver(entry, state, meta.get("mask", True))

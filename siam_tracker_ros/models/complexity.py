@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.config import ModelConfig, ZooEntry
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
@@ -25,6 +25,18 @@ class Complexity:
     frame_macs: int
     mask_macs: int
     response_cells: int
+
+
+def response_cells(model: ModelConfig, exemplar_size: int, instance_size: int) -> int:
+    """Side of the response map for images of these sides, px. Nothing is computed: shapes alone are followed.
+
+    Raises RuntimeError where the images are too small for the network.
+    """
+    with torch.device("meta"), torch.no_grad():
+        network = SiameseNetwork(model).eval()
+        exemplar = torch.empty(1, 3, exemplar_size, exemplar_size)
+        cls, _ = network(exemplar, torch.empty(1, 3, instance_size, instance_size))
+    return int(cls.shape[-1])
 
 
 def complexity(entry: ZooEntry) -> Complexity:

@@ -107,11 +107,15 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AnchorConfig:
-    """Anchor shapes: one per ratio (height over width) and scale, every `stride` search-region px."""
+    """Anchor shapes: one per ratio (height over width) and scale, every `stride` search-region px.
+
+    Before they are scaled their sides are truncated to whole px, or rounded to `decimals` if that is not 0.
+    """
 
     stride: int = 8
     ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)
     scales: tuple[float, ...] = (8.0,)
+    decimals: int = 0
 
 
 @dataclass(frozen=True)

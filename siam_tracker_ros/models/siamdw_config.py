@@ -15,6 +15,7 @@ from siam_tracker_ros.models.config import (
     TrackingConfig,
     ZooEntry,
 )
+from siam_tracker_ros.models.config_keys import refuse_other, refuse_unknown
 from siam_tracker_ros.models.zoo import SIAMDW_FC_TRACKING, SIAMDW_RPN_TRACKING, get_entry
 
 
@@ -34,6 +35,41 @@ _BACKBONES: dict[str, BackboneKind] = {
 _HEAD_CHANNELS = {"thinner": 256, "thicker": 512}
 # An exemplar is this much smaller than the search region, px.
 _SEARCH_MARGIN = 128
+# Px between the cells of all its backbones.
+_STRIDE = 8
+# Scales that its response-map tracker searches: it has a penalty for each of three.
+_SCALES = 3
+# Anchor shapes that its anchor tracker reads out of the maps.
+_ANCHORS = 5
+_SHARED_KEYS = (
+    "windowing",
+    "exemplar_size",
+    "instance_size",
+    "score_size",
+    "total_stride",
+    "context_amount",
+)
+RESPONSE_MAP_KEYS = (
+    *_SHARED_KEYS,
+    "num_scale",
+    "scale_step",
+    "scale_penalty",
+    "scale_lr",
+    "response_up",
+    "w_influence",
+)
+ANCHOR_KEYS = (
+    *_SHARED_KEYS,
+    "penalty_k",
+    "window_influence",
+    "lr",
+    "ratios",
+    "scales",
+    "anchor_num",
+    "small_sz",
+    "big_sz",
+)
+"""What a configuration of either tracker may have."""
 
 
 def entry_from_siamdw(
@@ -45,8 +81,9 @@ def entry_from_siamdw(
 ) -> ZooEntry:
     """Zoo entry of `arch` (SiamFCRes22, SiamRPNRes22, ...) and its constants, defaults filled in.
 
-    `cls_type` is that of an anchor tracker (thinner if None). On the benchmark of 2017 such a tracker sees
-    small targets in a larger search region. Raises SiamDWConfigError for what does not exist here.
+    `cls_type` is that of an anchor tracker (thinner if None). On the benchmark of 2017, or with `big_sz` and
+    `small_sz`, such a tracker sees small targets in a larger search region. Raises SiamDWConfigError for what
+    does not exist here, and for settings that the tracker has not or that contradict each other.
     """
     for prefix, read in (("SiamFC", _response_map), ("SiamRPN", _anchors)):
         backbone = _BACKBONES.get(arch.removeprefix(prefix)) if arch.startswith(prefix) else None
@@ -71,19 +108,26 @@ def _response_map(
     ours = SIAMDW_FC_TRACKING
     assert ours.pyramid is not None
     instance_size = config.get("instance_size", ours.instance_size)
+    exemplar_size = instance_size - _SEARCH_MARGIN
+    follows = {
+        "exemplar_size": exemplar_size,
+        "score_size": _SEARCH_MARGIN // _STRIDE + 1,
+        "total_stride": _STRIDE,
+        "num_scale": _SCALES,
+    }
+    refuse_unknown(config, RESPONSE_MAP_KEYS, "the configuration", SiamDWConfigError)
+    refuse_other(config, follows, "the configuration", SiamDWConfigError)
     pyramid = replace(
         ours.pyramid,
-        count=config.get("num_scale", ours.pyramid.count),
         step=config.get("scale_step", ours.pyramid.step),
         penalty=config.get("scale_penalty", ours.pyramid.penalty),
         response_up=config.get("response_up", ours.pyramid.response_up),
-        stride=config.get("total_stride", ours.pyramid.stride),
     )
     tracking = replace(
         ours,
         window_influence=_window_influence(config, config.get("w_influence", ours.window_influence)),
         lr=config.get("scale_lr", ours.lr),
-        exemplar_size=config.get("exemplar_size", instance_size - _SEARCH_MARGIN),
+        exemplar_size=exemplar_size,
         instance_size=instance_size,
         context_amount=config.get("context_amount", ours.context_amount),
         pyramid=pyramid,
@@ -95,20 +139,30 @@ def _anchors(config: Mapping[str, Any], cls_type: str, benchmark: str) -> tuple[
     if cls_type not in _HEAD_CHANNELS:
         raise SiamDWConfigError(f"cls_type is '{cls_type}'; known are {', '.join(_HEAD_CHANNELS)}")
     ours = SIAMDW_RPN_TRACKING
+    refuse_unknown(config, ANCHOR_KEYS, "the configuration", SiamDWConfigError)
     anchors = AnchorConfig(
-        stride=config.get("total_stride", ours.anchors.stride),
+        stride=_STRIDE,
         ratios=tuple(config.get("ratios", ours.anchors.ratios)),
         scales=tuple(config.get("scales", ours.anchors.scales)),
     )
-    instance_size, small = config.get("instance_size", ours.instance_size), None
-    if "2017" in benchmark:
-        instance_size, small = 271, SmallTargetConfig()
+    exemplar_size = config.get("exemplar_size", ours.exemplar_size)
+    instance_size, small = _search_sizes(config, benchmark)
+    sizes = (instance_size, small.instance_size) if small else (instance_size,)
+    follows = {"total_stride": _STRIDE, "anchor_num": _ANCHORS}
+    score_sizes = [(size - exemplar_size) // _STRIDE + 1 for size in sizes]
+    if config.get("score_size") not in score_sizes:
+        # Which of the sizes a target is searched with shows once it is known.
+        follows["score_size"] = score_sizes[0]
+    refuse_other(config, follows, "the configuration", SiamDWConfigError)
+    anchor_num = len(anchors.ratios) * len(anchors.scales)
+    if anchor_num != _ANCHORS:
+        raise SiamDWConfigError(f"ratios and scales give {anchor_num} anchors; the tracker has {_ANCHORS}")
     tracking = replace(
         ours,
         penalty_k=config.get("penalty_k", ours.penalty_k),
         window_influence=_window_influence(config, config.get("window_influence", ours.window_influence)),
         lr=config.get("lr", ours.lr),
-        exemplar_size=config.get("exemplar_size", ours.exemplar_size),
+        exemplar_size=exemplar_size,
         instance_size=instance_size,
         context_amount=config.get("context_amount", ours.context_amount),
         anchors=anchors,
@@ -118,6 +172,19 @@ def _anchors(config: Mapping[str, Any], cls_type: str, benchmark: str) -> tuple[
         get_entry("siamrpn_cir_resnet22").model,
         head_channels=_HEAD_CHANNELS[cls_type],
         logistic=cls_type == "thinner",
-        anchor_num=len(anchors.ratios) * len(anchors.scales),
+        anchor_num=_ANCHORS,
     )
     return model, tracking
+
+
+def _search_sizes(config: Mapping[str, Any], benchmark: str) -> tuple[int, SmallTargetConfig | None]:
+    """The search region's side, px, and the rule for small targets, if any."""
+    given = [key for key in ("small_sz", "big_sz") if key in config]
+    if len(given) == 1:
+        raise SiamDWConfigError(f"the configuration has {given[0]} alone; small_sz and big_sz go together")
+    if given:
+        # The smaller search region is for targets that are not small.
+        return config["small_sz"], SmallTargetConfig(instance_size=config["big_sz"])
+    if "2017" in benchmark:
+        return 271, SmallTargetConfig()
+    return config.get("instance_size", SIAMDW_RPN_TRACKING.instance_size), None

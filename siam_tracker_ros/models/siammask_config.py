@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.config import AnchorConfig, MaskConfig, ModelConfig, ZooEntry
+from siam_tracker_ros.models.config_keys import refuse_other, refuse_unknown
 from siam_tracker_ros.models.zoo import SIAMMASK_TRACKING
 
 SiamMaskVariant = Literal["box", "base", "sharp"]
@@ -23,18 +24,37 @@ _MASKS: dict[str, MaskConfig | None] = {
     "base": MaskConfig(refine_layers=None, refine_channels=None),
     "sharp": MaskConfig(refine_layers=(0, 1, 2), refine_channels=(64, 256, 512)),
 }
+# Side of the mask that each gives, px.
+_MASK_SIZES = {"base": 63, "sharp": 127}
+HP_KEYS = (
+    "penalty_k",
+    "windowing",
+    "window_influence",
+    "lr",
+    "seg_thr",
+    "windowing",
+    "exemplar_size",
+    "instance_size",
+    "base_size",
+    "context_amount",
+    "out_size",
+)
+"""What `hp` may set; the original also takes there what it then reads from `anchors` or derives."""
+_ANCHOR_KEYS = ("stride", "ratios", "scales", "round_dight", "anchor_density")
 
 
 def entry_from_siammask(name: str, config: Mapping[str, Any], variant: SiamMaskVariant) -> ZooEntry:
     """Zoo entry of `config`'s `hp` and `anchors`, what they leave out being SiamMask's defaults.
 
-    Raises SiamMaskConfigError for what does not exist here.
+    Raises SiamMaskConfigError for what does not exist here, and for settings that the tracker has not or
+    that contradict each other. The rest of `config` is for training and not looked at.
     """
     hp, anchors = config.get("hp") or {}, config.get("anchors") or {}
     if variant not in _MASKS:
         raise SiamMaskConfigError(f"variant is '{variant}'; known are {', '.join(_MASKS)}")
-    if anchors.get("round_dight", 0) or anchors.get("anchor_density", 1) != 1:
-        raise SiamMaskConfigError("anchors with a round_dight or an anchor_density are not supported")
+    refuse_unknown(anchors, _ANCHOR_KEYS, "anchors", SiamMaskConfigError)
+    if anchors.get("anchor_density", 1) != 1:
+        raise SiamMaskConfigError("anchors with an anchor_density are not supported")
     windowing = hp.get("windowing", "cosine")
     if windowing not in ("cosine", "uniform"):
         raise SiamMaskConfigError(f"windowing is '{windowing}'; known are cosine, uniform")
@@ -43,8 +63,20 @@ def entry_from_siammask(name: str, config: Mapping[str, Any], variant: SiamMaskV
         stride=anchors.get("stride", ours.anchors.stride),
         ratios=tuple(anchors.get("ratios", ours.anchors.ratios)),
         scales=tuple(anchors.get("scales", ours.anchors.scales)),
+        decimals=anchors.get("round_dight", ours.anchors.decimals),
     )
     influence = hp.get("window_influence", ours.window_influence)
+    follows: dict[str, Any] = {
+        "total_stride": grid.stride,
+        "ratios": list(grid.ratios),
+        "scales": list(grid.scales),
+        "round_dight": grid.decimals,
+        "anchor_num": len(grid.ratios) * len(grid.scales),
+    }
+    if variant in _MASK_SIZES:
+        follows["out_size"] = _MASK_SIZES[variant]
+    refuse_unknown(hp, {*HP_KEYS, *follows, "score_size"}, "hp", SiamMaskConfigError)
+    refuse_other(hp, follows, "hp", SiamMaskConfigError)
     tracking = replace(
         ours,
         penalty_k=hp.get("penalty_k", ours.penalty_k),
@@ -58,6 +90,7 @@ def entry_from_siammask(name: str, config: Mapping[str, Any], variant: SiamMaskV
         mask_threshold=hp.get("seg_thr", ours.mask_threshold),
         anchors=grid,
     )
+    refuse_other(hp, {"score_size": tracking.score_size(tracking.instance_size)}, "hp", SiamMaskConfigError)
     model = ModelConfig(
         backbone="resnet50",
         rpn_layers=(3,),

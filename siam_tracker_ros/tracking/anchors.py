@@ -15,15 +15,19 @@ Float32 = NDArray[np.float32]
 def anchor_shapes(config: AnchorConfig) -> Float32:
     """Widths and heights of the K anchors, [K, 2] px of the search region, ratio by ratio.
 
-    Sides are truncated to whole px before they are scaled, as in PySOT.
+    Sides are shortened before they are scaled, as in PySOT and SiamMask.
     """
     area = config.stride * config.stride
     shapes = []
     for ratio in config.ratios:
-        width = int(math.sqrt(area / ratio))
-        height = int(width * ratio)
+        width = _shortened(math.sqrt(area / ratio), config.decimals)
+        height = _shortened(width * ratio, config.decimals)
         shapes += [(width * scale, height * scale) for scale in config.scales]
     return np.array(shapes, dtype=np.float32)
+
+
+def _shortened(side: float, decimals: int) -> float:
+    return round(side, decimals) if decimals > 0 else int(side)
 
 
 def anchor_grid(config: AnchorConfig, score_size: int) -> Float32:
