@@ -36,9 +36,13 @@ class ResponseMapDriver(Driver):
         self.target.side = replace(self.target.side, px=float(row[self._side_key]))
 
 
-def build(name: str, meta: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> ResponseMapDriver:
-    """The adapter of one parity set: its name, its entry of sets.json, and its state dict of arrays."""
+def zoo_entry(name: str, meta: Mapping[str, Any]) -> ZooEntry:
+    """The entry that a parity set, given by its entry of sets.json, describes."""
     # TRACK also has what the tracker derived from its configuration, and what it is trained with.
     config = {key: value for key, value in meta["config"]["TRACK"].items() if key in KEYS}
-    entry = entry_from_siamfc(name, meta["backbone"], config)
-    return ResponseMapDriver(entry, state, "x_sz_in")
+    return entry_from_siamfc(name, meta["backbone"], config)
+
+
+def build(name: str, meta: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> ResponseMapDriver:
+    """The adapter of one parity set: its name, its entry of sets.json, and its state dict of arrays."""
+    return ResponseMapDriver(zoo_entry(name, meta), state, "x_sz_in")

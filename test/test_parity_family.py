@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import parity_family_adapter
+import parity_siamdw
+import parity_siamfc
 import pytest
 
 from siam_tracker_ros.models.pysot_config import entry_from_pysot
-from siam_tracker_ros.models.siamdw_config import entry_from_siamdw
-from siam_tracker_ros.models.siamfc_config import entry_from_siamfc
 from siam_tracker_ros.models.siammask_config import entry_from_siammask
 from siam_tracker_ros.models.zoo import ZOO
 
@@ -96,10 +96,9 @@ def test_the_zoo_has_the_originals_constants(family_dir: Path) -> None:
     sets = json.loads((family_dir / "ref" / "sets.json").read_text())
     anchors, maps = sets["siamdw_rpnres22_vot17"], sets["siamdw_fcres22_vot17"]
     ours = {name: replace(entry, name="") for name, entry in ZOO.items()}
-    siamrpn = entry_from_siamdw("", anchors["arch"], anchors["config"]["TRACK"], "thinner", "VOT2017")
-    assert siamrpn == ours["siamrpn_cir_resnet22"]
-    assert entry_from_siamdw("", maps["arch"], maps["config"]["TRACK"]) == ours["siamfc_cir_resnet22"]
-    siamfc = entry_from_siamfc("", "AlexNetV1", sets["siamfc_alexnet"]["config"]["TRACK"])
+    assert parity_siamdw.zoo_entry("", anchors) == ours["siamrpn_cir_resnet22"]
+    assert parity_siamdw.zoo_entry("", maps) == ours["siamfc_cir_resnet22"]
+    siamfc = parity_siamfc.zoo_entry("", sets["siamfc_alexnet"])
     limits = ours["siamfc_alexnet"].tracking.pyramid.side_limits
     pyramid = replace(siamfc.tracking.pyramid, side_limits=limits)
     assert replace(siamfc, tracking=replace(siamfc.tracking, pyramid=pyramid)) == ours["siamfc_alexnet"]
