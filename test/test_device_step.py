@@ -290,7 +290,8 @@ def test_what_waits_is_seen_by_one_guard_or_the_other(act: Callable[[torch.Tenso
     assert _refused(act, META) or _refused(act, CPU)
 
 
-def _distinct_networks() -> list[str]:
+def networks_that_fit() -> list[str]:
+    """One entry for every network whose step fits a graph."""
     by_network: dict[Any, str] = {}
     for entry in ZOO.values():
         if reason_against(entry) is None:
@@ -298,7 +299,7 @@ def _distinct_networks() -> list[str]:
     return list(by_network.values())
 
 
-@pytest.mark.parametrize("name", _distinct_networks())
+@pytest.mark.parametrize("name", networks_that_fit())
 def test_no_step_of_the_zoo_looks_at_a_value_or_at_the_host(name: str) -> None:
     """In half precision, where tensors have shapes but no values, under a guard of every operator."""
     entry = get_entry(name)

@@ -240,17 +240,6 @@ def test_device_crop_is_the_opencv_crop() -> None:
         assert np.abs(sampled[i].numpy() - cropped).max() <= 1.0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT TESTED: no CUDA device on this machine")
-def test_cuda_in_half_precision_follows_the_cpu(tracker: SiamTracker) -> None:
-    cuda = SiamTracker(ENTRY, seeded(SMALL), device="cuda")
-    assert cuda.dtype == torch.float16
-    frame = scene(240, 320)
-    ours, theirs = (t.init(frame, (100, 80, 50, 60)) for t in (cuda, tracker))
-    (a,), (b,) = cuda.track(frame, [ours], masks=True), tracker.track(frame, [theirs], masks=True)
-    np.testing.assert_allclose(a.box, b.box, atol=2.0)
-    assert a.score == pytest.approx(b.score, abs=0.02)
-
-
 def test_bfloat16_on_the_cpu_stays_near(tracker: SiamTracker) -> None:
     half = SiamTracker(ENTRY, seeded(SMALL), device="cpu", precision="bf16")
     frame = scene(240, 320)
@@ -347,7 +336,9 @@ def test_coasting_follows_the_last_velocity_and_slows_down(monkeypatch: pytest.M
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> tuple[SiamTracker, Script, Target]:
     """A target that has been out of sight for 0.4 s."""
-    entry = replace(ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(scan=None, instance_sizes=(383,))))
+    entry = replace(
+        ENTRY, tracking=replace(ENTRY.tracking, long_term=LongTermConfig(scan=None, instance_sizes=(383,)))
+    )
     tracker = SiamTracker(entry, seeded(SMALL), device="cpu")
     script = Script(monkeypatch)
     frame = scene(240, 320)

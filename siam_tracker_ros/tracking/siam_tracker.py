@@ -438,6 +438,8 @@ class SiamTracker:
         """The frame where crops are taken: in host memory for the CPU, else on the device."""
         if self.device.type == "cpu":
             return frame
+        if isinstance(frame, Tensor):
+            return frame.to(self.device)
         return frame_tensor(frame).pin_memory().to(self.device, non_blocking=True)
 
     def _cut(
