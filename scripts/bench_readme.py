@@ -1,10 +1,12 @@
 """Measure what README says of speed, and write it there.
 
-usage: bench_readme.py [--pysot FOLDER] [--nano FOLDER] [--scores FILE ...] [--only NAME ...] [--render]
+usage: bench_readme.py [--pysot FOLDER] [--nano FOLDER] [--scores FILE ...] [--gpu] [--only NAME ...]
+       bench_readme.py --render
 
 Each run of `siam-tracker bench` is stored in docs/bench/NAME.json; README's block NAME, between its markers,
 is that run as the command prints it, and the columns of frame rates in the table of models come from the run
-`models`. Ten minutes on two idle cores. --render measures nothing: it writes README from what is stored.
+`models`. Ten minutes on two idle cores. --gpu makes the runs of a GPU in place of those of the CPU, on a machine
+that has one. --render measures nothing: it writes README from what is stored.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ BLOCK = re.compile(r"(<!-- bench (\w+) -->\n).*?(<!-- end of bench -->)", re.DOT
 # The table of models is known by this column, and has the frame rates after it.
 COST = "MACs a frame"
 
+GPU_ENGINES = ["torch:fp16", "torch:fp32", "tensorrt:fp16"]
 ENGINES = ["torch:fp32", "openvino:fp32", "openvino:bf16", "openvino:int8"]
 PYSOT_MODELS = [
     "siamrpn_r50_l234_dwxcorr",
@@ -60,6 +63,21 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
             *PYSOT_MODELS, "--pysot", str(pysot), "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
             "--seconds", "15",
         ]  # fmt: skip
+    return found
+
+
+def gpu_commands(pysot: Path | None) -> dict[str, list[str]]:
+    """The same for a GPU."""
+    on_gpu = ["--device", "cuda", "--frames", "300", "--engines", *GPU_ENGINES]
+    found = {
+        "gpu_matrix": [DEFAULT_WEIGHTS, *PYSOT_MODELS, *on_gpu],
+        "gpu_targets": [
+            DEFAULT_WEIGHTS, "siamrpn_r50_l234_dwxcorr", *on_gpu,
+            "--targets", "1", "2", "4", "8", "16", "--figure", str(STORED / "gpu_targets.svg"),
+        ],
+    }  # fmt: skip
+    if pysot:
+        found["gpu_pysot"] = [*PYSOT_MODELS, "--pysot", str(pysot), *on_gpu]
     return found
 
 
@@ -132,11 +150,13 @@ def main() -> int:
     parser.add_argument(
         "--scores", nargs="+", type=Path, default=[], metavar="FILE", help="of siam-tracker eval --json"
     )
+    parser.add_argument("--gpu", action="store_true", help="the runs of a GPU")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these runs alone")
     parser.add_argument("--render", action="store_true", help="measure nothing")
     args = parser.parse_args()
     if not args.render:
-        for name, arguments in commands(args.pysot, args.nano, args.scores).items():
+        of_cpu = commands(args.pysot, args.nano, args.scores)
+        for name, arguments in (gpu_commands(args.pysot) if args.gpu else of_cpu).items():
             if not args.only or name in args.only:
                 measure(name, arguments)
     write_whole(README, render(README.read_text(encoding="utf-8"), stored_runs()))

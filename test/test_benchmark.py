@@ -256,6 +256,9 @@ def test_ratios_are_to_pysot_in_the_same_turns() -> None:
     assert cells[0] == ["model", "PySOT, FPS", "torch fp32, FPS", "openvino bf16, FPS"]
     assert cells[2] == ["net", "33.3", "50.0 (1.50x)", "100.0 (3.00x)"]
     assert cells[3] == ["other", "-", "200.0", "-"]
+    details = run_markdown(run).split("\n\n")[2].splitlines()
+    column = [line.split("|")[6].strip() for line in details]
+    assert column == ["to PySOT", "-------:", "", "1.50x", "3.00x", ""]
 
 
 def test_accuracy_stands_beside_the_speed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Configuration
@@ -30,7 +31,7 @@ def run_markdown(run: Run, details: bool = True) -> str:
 def run_heading(run: Run) -> str:
     """Machine, versions, date, and what all rows have in common."""
     machine, settings = run.machine, run.settings
-    common = [f"{settings.threads} thread{'s' * (settings.threads != 1)}", f"device {settings.device}"]
+    common = [_counted(settings.threads, "thread"), f"device {settings.device}"]
     for name, show in _VARIED.items():
         shown = {show(each.configuration) for each in run.measurements}
         if len(shown) == 1:
@@ -39,8 +40,8 @@ def run_heading(run: Run) -> str:
     return "\n".join(
         [
             *(f"{line}." for line in machine.lines()),
-            f"{machine.date}: whole track() calls, {', '.join(common)}; {how}, up to {settings.frames} "
-            f"frames or {settings.seconds:g} s after a warm-up.",
+            f"{machine.date}: whole track() calls, {', '.join(common)}; {how}, up to "
+            f"{_counted(settings.frames, 'frame')} or {settings.seconds:g} s after a warm-up.",
         ]
     )
 
@@ -51,8 +52,12 @@ _VARIED: dict[str, Callable[[Configuration], str]] = {
 }
 _COMMON: dict[str, Callable[[str], str]] = {
     "frame": lambda size: size,
-    "targets": lambda count: f"{count} target{'s' * (count != '1')}",
+    "targets": lambda count: _counted(int(count), "target"),
 }
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def varied_columns(configurations: Iterable[Configuration]) -> dict[str, Callable[[Configuration], str]]:
@@ -78,6 +83,8 @@ def matrix_table(run: Run) -> str:
         "p99": lambda m: f"{m.p99_ms:.1f} ms",
         "FPS": lambda m: f"{m.fps:.1f}",
     }
+    if any(each.configuration.engine == PYSOT for each in run.measurements):
+        columns["to PySOT"] = lambda m: _times_as_fast(m, run)
     if any(each.stages for each in run.measurements):
         columns[" + ".join(_STAGES.values())] = _stages
     if any(each.memory for each in run.measurements):
@@ -156,11 +163,19 @@ def _against(group: Mapping[str, Measurement], runner: str) -> str:
     measurement = group.get(runner)
     if measurement is None:
         return "-"
-    pysot = next((each for each in group.values() if each.configuration.engine == PYSOT), None)
+    pysot = next((each for each in group.values() if each.configuration.engine == PYSOT), measurement)
     fps = f"{measurement.fps:.1f}"
-    if pysot is None or pysot is measurement:
-        return fps
-    return f"{fps} ({pysot.median_ms / measurement.median_ms:.2f}x)"
+    return fps if pysot is measurement else f"{fps} ({_ratio(pysot, measurement)})"
+
+
+def _ratio(pysot: Measurement, measurement: Measurement) -> str:
+    return f"{pysot.median_ms / measurement.median_ms:.2f}x"
+
+
+def _times_as_fast(measurement: Measurement, run: Run) -> str:
+    theirs = replace(measurement.configuration, engine=PYSOT, precision="fp32")
+    pysot = next((each for each in run.measurements if each.configuration == theirs), measurement)
+    return "" if pysot is measurement else _ratio(pysot, measurement)
 
 
 def _table(columns: Mapping[str, Callable[[Any], str]], rows: Sequence[Any]) -> str:
