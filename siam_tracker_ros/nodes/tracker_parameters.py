@@ -45,7 +45,7 @@ class TrackerParameters:
     )
     long_term: str = parameter(
         "auto",
-        "Whether a lost target is searched for in a growing region. auto: as the zoo entry says.",
+        "Whether a lost target is searched for farther and farther out. auto: as the zoo entry says.",
         choices=("auto", "on", "off"),
         fixed_because=_LOADED,
     )
