@@ -9,10 +9,8 @@ import pytest
 
 from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Configuration
 from siam_tracker_ros.benchmark.job import Job, JobResult, carry_out
-from siam_tracker_ros.benchmark.measurement import Measurement, read_run
+from siam_tracker_ros.benchmark.measurement import Measurement, NotMeasured, read_run
 from siam_tracker_ros.cli import main
-from siam_tracker_ros.dds_profile import profile_variable
-from siam_tracker_ros.ros_distro import ros_distro
 
 MODEL = "siammask_mobilev2_w10_l23"
 # Small frames: what is measured is the same.
@@ -165,6 +163,34 @@ def test_what_was_measured_before_ctrl_c_is_told(
     assert [each.configuration for each in read_run(file).measurements] == done
 
 
+def test_an_engine_makes_what_it_keeps_before_its_memory_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def carry_out_one(job: Job, cache: Path) -> JobResult:
+        (configuration,) = job.configurations
+        seen.append((configuration.engine, configuration.targets, job.frames))
+        if configuration.engine == "tensorrt":
+            return JobResult(not_measured=(NotMeasured(configuration, "no GPU"),))
+        return JobResult(
+            (Measurement(configuration, 5, 10.0, 12.0, "fp32"),) if job.frames else (), threads=1
+        )
+
+    monkeypatch.setattr("siam_tracker_ros.benchmark.bench_run.carry_out", carry_out_one)
+    given = ["--engines", "torch", "openvino", "tensorrt", "--targets", "2", "4", "--frames", "9"]
+    assert main(["bench", MODEL, *given]) == 0
+    assert [one for one in seen if one[0] == "torch"] == [("torch", 2, 9), ("torch", 4, 9)]
+    assert [one for one in seen if one[0] == "openvino"] == [
+        ("openvino", 1, 0),
+        ("openvino", 2, 9),
+        ("openvino", 4, 9),
+    ]
+    # What it cannot make it is not asked for again.
+    assert [one for one in seen if one[0] == "tensorrt"] == [("tensorrt", 1, 0)]
+    assert f"- tensorrt auto of {MODEL}: no GPU" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -189,32 +215,33 @@ def test_what_cannot_be_measured_is_said_in_one_line(
 
 
 def test_the_node_is_measured_on_a_graph(
-    ros_domain: int, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ros_domain: int, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
-    # The command chooses a profile for this process.
-    monkeypatch.setenv(profile_variable(ros_distro()), "")
+    from siam_tracker_ros.benchmark.graph import TIMES, TOTAL
+
     file = tmp_path / "node.json"
-    given = ["--ros", "--seconds", "2", "--rate", "5", "--sizes", "160x120", "--json", str(file)]
-    assert main(["bench", *given]) == 0
-    out = capsys.readouterr().out
-    node = json.loads(file.read_text())["node"]
-    images = node["images"]
-    assert images["tracked"] > 0
-    assert images["tracked"] + images["dropped"] + images["lost"] >= images["published"] > 0
-    times = node["ms"]
-    assert all(one["p50"] <= one["p95"] for one in times.values())
-    assert times["latency"]["p50"] > times["inference"]["p50"] > 0
-    assert times["beyond inference"]["p50"] > times["beyond all stages"]["p50"] > 0
-    assert node["memory_mib"]["start"] > 50
-    assert f"{node['memory_mib']['end']:.1f} MiB at the end" in out
-    assert f"{times['beyond inference']['p95']:.2f} ms" in out
+    given = ["--ros", "--composed", "--seconds", "2", "--rates", "5", "--sizes", "160x120"]
+    assert main(["bench", *given, "--json", str(file)]) == 0
+    table = capsys.readouterr().out
+    nodes = json.loads(file.read_text())["nodes"]
+    assert [node["composed"] for node in nodes] == [False, True]
+    for node in nodes:
+        images = node["images"]
+        assert images["tracked"] > 0
+        assert images["tracked"] + images["dropped"] + images["lost"] >= images["published"] > 0
+        times = node["ms"]
+        assert all(one["p50"] <= one["p95"] <= one["p99"] for one in times.values())
+        assert all(times[stage]["p50"] > 0 for stage in TIMES)
+        assert times[TOTAL]["p50"] > times["inference"]["p50"]
+        assert node["memory_mib"]["start"] > 50
+        assert f"| {times[TOTAL]['p99']:.1f} ms |" in table
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--rate", "0"],
+        ["--rates", "0"],
         ["--seconds", "soon"],
         ["--frames", "0"],
         ["--sizes", "20x20"],
@@ -231,10 +258,40 @@ def test_wrong_figures_are_wrong_usage(arguments: list[str]) -> None:
     assert stop.value.code == 2
 
 
-def test_growth_of_memory_is_the_slope_of_what_was_seen() -> None:
+def test_each_image_of_the_graph_is_accounted_for() -> None:
+    """Stamps in s; images at 1 to 6 count, of which 3 is passed over, 5 lost, and 7 comes too late."""
     pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
-    from siam_tracker_ros.benchmark.graph import GraphFigures
+    from builtin_interfaces.msg import Time
+    from std_msgs.msg import Header
 
-    figures = GraphFigures(memory=[(0.0, 400.0), (30.0, 401.0), (60.0, 402.0)])
+    from siam_tracker_msgs.msg import TrackArray
+    from siam_tracker_ros.benchmark.graph import TOTAL, Ears, GraphFigures, GraphRun, account
+
+    def tracks(number: int, dropped: int) -> tuple[int, TrackArray]:
+        header = Header(stamp=Time(sec=number))
+        received, published = Time(sec=number, nanosec=10_000_000), Time(sec=number, nanosec=30_000_000)
+        stages = {"preprocess_ms": 4.0, "inference_ms": 8.0, "postprocess_ms": 2.0}
+        return number * 10**9 + 32_000_000, TrackArray(
+            header=header, received=received, published=published, dropped_frames=dropped, **stages
+        )
+
+    ears = Ears()
+    ears.published = [number * 10**9 for number in range(8)]
+    ears.tracks = [tracks(0, 5), tracks(1, 5), tracks(2, 5), tracks(4, 6), tracks(6, 6), tracks(7, 9)]
+    figures = GraphFigures(GraphRun(640, 480, 1.0), memory=[(0.0, 400.0), (30.0, 401.0), (60.0, 402.0)])
+    account(ears, 10**9, 7 * 10**9, figures)
+    assert (figures.published, figures.tracked, figures.dropped, figures.lost) == (6, 4, 1, 1)
+    medians = {name: p50 for name, (p50,) in figures.percentiles(50).items()}
+    assert medians == pytest.approx(
+        {
+            "transport": 10.0,
+            "queue": 6.0,
+            "preprocess": 4.0,
+            "inference": 8.0,
+            "postprocess": 2.0,
+            "delivery": 2.0,
+            TOTAL: 32.0,
+        }
+    )
     assert figures.memory_slope() == pytest.approx(2.0)
-    assert GraphFigures(memory=[(0.0, 400.0)]).memory_slope() == 0.0
+    assert GraphFigures(figures.run, memory=[(0.0, 400.0)]).memory_slope() == 0.0

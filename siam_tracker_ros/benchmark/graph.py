@@ -25,14 +25,16 @@ from siam_tracker_ros.bringup.run import RunningGraph, RunOver
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.footage.latency import STAGES, stages_ms
 from siam_tracker_ros.footage.stamps import stamp_ns
-from siam_tracker_ros.nodes.client_node import ClientNode
+from siam_tracker_ros.nodes.client_node import ACTIVATE_S, CONFIGURE_S, ClientNode
 from siam_tracker_ros.process_memory import resident_mib
 
 TRACKER, CAMERA = "tracker_node", "still_camera_node"
 TIMES = (*STAGES, "delivery")
-"""What an image's time is made of; `delivery` goes from the publication of its tracks to their arrival here."""
+"""What an image's time is made of; `delivery` goes from its tracks' publication to when they come here."""
 TOTAL = "stamp to tracks"
-_ANSWER_S, _REQUEST_S = 60.0, 20.0
+_ANSWER_S, _REQUEST_S, _AGAIN_S = CONFIGURE_S + ACTIVATE_S, 30.0, 0.2
+# A composed node may still be loading its network; then the camera may not be there yet.
+_NOT_YET = (InitTarget.Response.INACTIVE, InitTarget.Response.TIMEOUT)
 # Allocators and caches fill up at first, and clocks rise.
 _WARM_UP_S = 2.0
 _MEMORY_EVERY_S = 1.0
@@ -95,12 +97,15 @@ class GraphFigures:
         return float(np.polyfit(seconds, mib, 1)[0] * 60)
 
 
-class _Ears:
-    """What was heard of camera and tracker; times of arrival in ns since the epoch."""
+class Ears:
+    """What was heard of camera and tracker: stamps of images, and tracks; arrivals in ns since the epoch."""
 
-    def __init__(self, client: ClientNode) -> None:
+    def __init__(self) -> None:
         self.published: list[int] = []
         self.tracks: list[tuple[int, TrackArray]] = []
+
+    def listen(self, client: ClientNode) -> None:
+        """Hear what `client` gets."""
         client.node.create_subscription(TrackArray, "tracks", self._on_tracks, 1000)
         client.node.create_subscription(CameraInfo, "camera_info", self._on_info, 1000)
 
@@ -162,7 +167,8 @@ def _measure(
     memory: Callable[[], float],
     progress: Callable[[float], None],
 ) -> GraphFigures:
-    ears = _Ears(client)
+    ears = Ears()
+    ears.listen(client)
     _start_target(client, run)
     client.wait(lambda: False, _WARM_UP_S)
     figures = GraphFigures(run)
@@ -174,14 +180,14 @@ def _measure(
     end_ns = time.time_ns()
     figures.seconds = (end_ns - begun_ns) / 1e9
     client.wait(lambda: ears.tracks and stamp_ns(ears.tracks[-1][1].header.stamp) >= end_ns, _LATE_S)
-    _read(ears, begun_ns, end_ns, figures)
+    account(ears, begun_ns, end_ns, figures)
     if not figures.tracked:
         raise GraphBenchError(f"no tracks came in {seconds:g} s of {figures.published} images")
     return figures
 
 
-def _read(ears: _Ears, begun_ns: int, end_ns: int, figures: GraphFigures) -> None:
-    """The images published between these times, and what became of them."""
+def account(ears: Ears, begun_ns: int, end_ns: int, figures: GraphFigures) -> None:
+    """Tell `figures` which images were published between these times, and what became of them."""
     figures.published = sum(begun_ns <= stamp < end_ns for stamp in ears.published)
     before = dropped = 0
     rows: list[dict[str, float]] = []
@@ -210,6 +216,6 @@ def _start_target(client: ClientNode, run: GraphRun) -> None:
         answer: Any = client.ask(InitTarget, "init_target", InitTarget.Request(bbox=around), _REQUEST_S)
         if answer.success:
             return
-        # The camera may not be there yet.
-        if answer.error_code != InitTarget.Response.TIMEOUT or time.monotonic() > deadline:
+        client.wait(lambda: False, _AGAIN_S)
+        if answer.error_code not in _NOT_YET or time.monotonic() > deadline:
             raise GraphBenchError(f"the tracker node refused the target: {answer.message}")

@@ -131,6 +131,13 @@ class RunningGraph:
         """The last lines that a process wrote."""
         return [line for child in self._supervisor.children if child.name == name for line in child.lines]
 
+    def process_id(self, name: str) -> int:
+        """The id of a process that runs, by its name. Raises BringUpError if none does."""
+        for child in self._supervisor.children:
+            if child.name == name:
+                return child.process.pid
+        raise BringUpError(f"no process {name} is running")
+
     def _start(self, process: Process) -> None:
         command = full_command(process, self.plan, self._folder)
         self._supervisor.start(process.name, command, self._environment)

@@ -110,8 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--seconds",
         type=_seconds,
-        help=f"time for each row, at most, beyond five frames (default {_DEFAULT_SECONDS:g}); with --ros time "
-        f"for each row (default {_DEFAULT_GRAPH_SECONDS:g})",
+        help=f"time for each row, at most, beyond five frames (default {_DEFAULT_SECONDS:g}); with --ros "
+        f"all of it (default {_DEFAULT_GRAPH_SECONDS:g})",
     )
     beside = parser.add_argument_group("side by side, in one process, frame by frame")
     beside.add_argument(
@@ -150,8 +150,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     graph.add_argument(
         "--ros",
         action="store_true",
-        help="run a camera and the tracker node, with its default weights or those named as MODEL, and listen "
-        "to its tracks: from the camera's stamp of an image to its tracks in another process, by stage",
+        help="run a camera and the tracker node, with its default weights or those named as MODEL, and "
+        "listen to it: from the camera's stamp of an image to its tracks in another process, by stage",
     )
     graph.add_argument(
         "--rates",
@@ -270,7 +270,10 @@ def _run_on_graph(args: argparse.Namespace) -> int:
         check_output_file(args.json)
     seconds = args.seconds or _DEFAULT_GRAPH_SECONDS
     kinds = (False, True) if args.composed else (False,)
-    runs = [GraphRun(*size, rate, kind) for size, rate, kind in product(args.sizes, args.rates, kinds)]
+    runs = [
+        GraphRun(width, height, rate, composed)
+        for (width, height), rate, composed in product(args.sizes, args.rates, kinds)
+    ]
     measured = []
     with own_domain(), tqdm(runs, disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
         for run in bar:

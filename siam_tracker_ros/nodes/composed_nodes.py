@@ -44,6 +44,7 @@ COMPOSABLE = {
     "servo_node": _Kind("ServoNode", images=False),
     "video_source_node": _Kind("VideoSourceNode", "until_over"),
     "gimbal_sim_node": _Kind("GimbalSimNode", "simulate"),
+    "still_camera_node": _Kind("StillCameraNode", "play"),
 }
 """Nodes that can be composed."""
 
