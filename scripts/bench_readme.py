@@ -5,8 +5,8 @@ usage: bench_readme.py [--pysot FOLDER] [--nano FOLDER] [--scores FILE ...] [--g
 
 Each run of `siam-tracker bench` is stored in docs/bench/NAME.json; README's block NAME, between its markers,
 is that run as the command prints it, and the columns of frame rates in the table of models come from the run
-`models`. Ten minutes on two idle cores. --gpu makes the runs of a GPU in place of those of the CPU, on a machine
-that has one. --render measures nothing: it writes README from what is stored.
+`models`. Ten minutes on two idle cores. --gpu makes the runs of a GPU in place of those of the CPU. --render
+measures nothing: it writes README from what is stored.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from siam_tracker_ros.benchmark.configuration import OPENCV, Configuration
 from siam_tracker_ros.benchmark.contention import cpu_clock
 from siam_tracker_ros.benchmark.job import Job, JobResult, carry_out
 from siam_tracker_ros.benchmark.machine import this_machine
-from siam_tracker_ros.benchmark.measurement import Run, Settings
+from siam_tracker_ros.benchmark.measurement import NotMeasured, Run, Settings
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.zoo import ZOO
 
@@ -54,11 +54,10 @@ def carry_out_all(
     results: list[JobResult] = []
     with tempfile.TemporaryDirectory(prefix="siam_tracker_bench_") as folder:
         cache = Path(folder)
-        ready: set[tuple[str, ...]] = set()
+        made: dict[tuple[str, ...], str] = {}
         try:
             for job in jobs:
-                _make_ready(job, cache, ready)
-                results.append(carry_out(job, cache))
+                results.append(_measured(job, cache, made))
                 done(job)
         except KeyboardInterrupt:
             if not results:
@@ -83,13 +82,22 @@ def carry_out_all(
     )
 
 
-def _make_ready(job: Job, cache: Path, ready: set[tuple[str, ...]]) -> None:
-    """Have an engine make of a network what it keeps, where that would count as the memory of tracking."""
+def _measured(job: Job, cache: Path, made: dict[tuple[str, ...], str]) -> JobResult:
+    """The result of a job.
+
+    Before an engine's first alone, it makes of the network what it keeps, in another process, as that would
+    count as the memory of tracking. `made` gives why it cannot, "" where it can.
+    """
     first, *more = job.configurations
+    if more or not first.ours or first.engine == "torch":
+        return carry_out(job, cache)
     named = (first.model, first.engine, first.precision)
-    if not more and first.ours and first.engine != "torch" and named not in ready:
-        ready.add(named)
-        carry_out(replace(job, frames=0), cache)
+    if named not in made:
+        making = replace(job, configurations=[replace(first, targets=1)], frames=0)
+        made[named] = next((one.reason for one in carry_out(making, cache).not_measured), "")
+    if made[named]:
+        return JobResult(not_measured=(NotMeasured(first, made[named]),))
+    return carry_out(job, cache)
 
 
 def _same_network(entry: ZooEntry) -> tuple[str, ...]:
