@@ -31,6 +31,14 @@ def data_dir() -> Path:
     return _beside_the_repository("data", "SIAM_TRACKER_DATA")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept for later runs is kept for this one, and not among the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @contextmanager
 def _own_ros_domain() -> Iterator[int]:
     pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")

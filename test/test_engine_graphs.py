@@ -13,6 +13,7 @@ from test_training_family import SMALL_PARTS, small
 from torch import Tensor
 
 from siam_tracker_ros.engines.build import build_engine
+from siam_tracker_ros.engines.engine import Engine
 from siam_tracker_ros.engines.errors import EngineUnavailableError
 from siam_tracker_ros.engines.graph_engine import GraphEngine
 from siam_tracker_ros.engines.graphs import GraphName, Tensors, cut
@@ -42,16 +43,24 @@ class _EagerGraphs(GraphEngine):
         return self._last[graph]
 
 
-@pytest.mark.parametrize(
+every_kind = pytest.mark.parametrize(
     "entry",
     [*map(small, SMALL_PARTS), ZOO["siamfc_cir_resnet22"], ZOO["siamrpn_cir_resnet22"]],
     ids=lambda entry: entry.name,
 )
+
+
+@every_kind
 def test_graphs_track_as_the_network_does(entry: ZooEntry) -> None:
     network = seeded(entry.model)
+    tracks_as_pytorch(entry, network, _EagerGraphs(entry, network))
+
+
+def tracks_as_pytorch(entry: ZooEntry, network: SiameseNetwork, engine: Engine) -> None:
+    """Follow two targets, with masks where there are some, and compare what comes of it."""
     whole = SiamTracker(entry, network, device="cpu")
     parts = SiamTracker(entry, network, device="cpu")
-    parts.engine = _EagerGraphs(entry, network)
+    parts.engine = engine
     frames = [scene(240, 320, seed) for seed in (0, 1)]
     boxes = [(60, 50, 70, 60), (200, 100, 40, 90)]
     targets = [[tracker.init(frames[0], box) for box in boxes] for tracker in (whole, parts)]

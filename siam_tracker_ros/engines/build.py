@@ -9,11 +9,12 @@ import torch
 from siam_tracker_ros.engines.device import Precision, resolve_dtype
 from siam_tracker_ros.engines.engine import Engine
 from siam_tracker_ros.engines.errors import EngineUnavailableError
+from siam_tracker_ros.engines.openvino_engine import OpenVinoEngine
 from siam_tracker_ros.engines.torch_engine import TorchEngine
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
-EngineName = Literal["torch"]
+EngineName = Literal["torch", "openvino"]
 
 
 def build_engine(
@@ -25,4 +26,10 @@ def build_engine(
     """
     if name == "torch":
         return TorchEngine(network, device, resolve_dtype(precision, device))
+    if name == "openvino":
+        if device.type != "cpu":
+            raise EngineUnavailableError(
+                f"engine 'openvino' runs on the CPU, not on {device}; use device cpu"
+            )
+        return OpenVinoEngine(entry, network, precision)
     raise EngineUnavailableError(f"engine '{name}' is none of {', '.join(get_args(EngineName))}")

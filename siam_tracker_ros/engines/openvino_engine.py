@@ -1,0 +1,147 @@
+"""OpenVINO as the engine: the network's graphs compiled for this machine's CPU."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siam_tracker_ros.engines import openvino_runtime
+from siam_tracker_ros.engines.errors import EngineUnavailableError
+from siam_tracker_ros.engines.graph_engine import GraphEngine
+from siam_tracker_ros.engines.graph_store import kept, network_key
+from siam_tracker_ros.engines.graphs import (
+    OF_IMAGES,
+    OF_ONE_SIZE,
+    Graph,
+    GraphName,
+    Tensors,
+    cut,
+    graph_names,
+    search_sizes,
+)
+from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.siamese import SiameseNetwork
+
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+_FILE = "graph.xml"
+
+
+def resolve_precision(precision: str) -> str:
+    """The precision that is meant; auto is fp32. Raises EngineUnavailableError for one that this CPU has not.
+
+    Other CPUs would compute in fp32 whatever they are told.
+    """
+    if precision == "auto":
+        return "fp32"
+    native = openvino_runtime.native_precisions() & _HINTS.keys()
+    if precision not in native:
+        raise EngineUnavailableError(
+            f"engine 'openvino' has no {precision} on this CPU, which computes in {', '.join(sorted(native))}"
+        )
+    return precision
+
+
+class OpenVinoEngine(GraphEngine):
+    """Runs a network's graphs on the CPU. Made ready once, they are kept in the user's cache."""
+
+    name = "openvino"
+
+    def __init__(self, entry: ZooEntry, network: SiameseNetwork, precision: str) -> None:
+        """Make all graphs ready that `entry` is known to use. `network` is kept, and must not change.
+
+        Raises EngineUnavailableError where OpenVINO is not installed, or without `precision`.
+        """
+        super().__init__(entry)
+        self.device = torch.device("cpu")
+        self.precision = resolve_precision(precision)
+        self._tracking = entry.tracking
+        self._network = network
+        self._key = network_key(entry, network)
+        self._compiled: dict[tuple[GraphName, int], _Compiled] = {}
+        self._search_size = entry.tracking.instance_size
+        for size in search_sizes(entry.tracking):
+            for graph in graph_names(entry.model):
+                self._graph(graph, size)
+
+    def run(self, graph: GraphName, inputs: Sequence[Tensor]) -> Tensors:
+        """See `GraphEngine`. Images are rounded to whole grey levels."""
+        if graph == "search":
+            self._search_size = inputs[0].shape[-1]
+        if graph in OF_IMAGES:
+            images = inputs[0].permute(0, 2, 3, 1)
+            if images.is_floating_point():
+                images = images.round().clamp(0, 255).to(torch.uint8)
+            inputs = (images, *inputs[1:])
+        return self._graph(graph, self._search_size).run(inputs)
+
+    def _graph(self, graph: GraphName, search_size: int) -> _Compiled:
+        """`graph` for search regions of this size; those that do not depend on it are there once."""
+        size = 0 if graph in OF_ONE_SIZE else search_size
+        if (graph, size) not in self._compiled:
+            name = f"openvino-{openvino_runtime.version()}/{graph}-{size}"
+            file = kept(self._key, name, partial(self._convert, graph, search_size)) / _FILE
+            self._compiled[graph, size] = _Compiled(file, self.precision)
+        return self._compiled[graph, size]
+
+    def _convert(self, graph: GraphName, search_size: int, folder: Path) -> None:
+        network = copy.deepcopy(self._network).cpu().float().eval()
+        # The tracker may be running in inference mode, whose tensors cannot be traced.
+        with torch.inference_mode(False), torch.no_grad():
+            model = _converted(cut(network, self._tracking, search_size)[graph], graph in OF_IMAGES)
+        openvino_runtime.openvino().save_model(model, folder / _FILE, compress_to_fp16=False)
+
+
+def _converted(graph: Graph, of_images: bool) -> Any:
+    """`graph` as a model of OpenVINO with fixed shapes: images [N, H, W, 3] uint8, outputs float32."""
+    ov = openvino_runtime.openvino()
+    with warnings.catch_warnings():
+        # Sizes and branches are meant to become constants.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(graph.module, graph.inputs, check_trace=False)
+        model = ov.convert_model(traced, example_input=graph.inputs)
+    model.reshape({i: list(tensor.shape) for i, tensor in enumerate(graph.inputs)})
+    ends = ov.preprocess.PrePostProcessor(model)
+    if of_images:
+        images = ends.input(0)
+        images.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        images.model().set_layout(ov.Layout("NCHW"))
+    for index in range(len(model.outputs)):
+        ends.output(index).tensor().set_element_type(ov.Type.f32)
+    return ends.build()
+
+
+class _Compiled:
+    """One graph, compiled; it reads and writes PyTorch's memory."""
+
+    def __init__(self, file: Path, precision: str) -> None:
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "CACHE_DIR": str(file.parent),
+        }
+        compiled = openvino_runtime.core().compile_model(file, "CPU", options)
+        self._tensor = openvino_runtime.openvino().Tensor
+        self._request = compiled.create_infer_request()
+        self._inputs: list[Tensor | None] = [None] * len(compiled.inputs)
+        self._outputs = tuple(torch.empty(tuple(output.shape)) for output in compiled.outputs)
+        for index, output in enumerate(self._outputs):
+            self._request.set_output_tensor(index, self._tensor(output.numpy(), shared_memory=True))
+
+    def run(self, inputs: Sequence[Tensor]) -> Tensors:
+        for index, tensor in enumerate(inputs):
+            bound = tensor.contiguous()
+            # Kept for as long as the request reads it: a target's template stays the same over many frames.
+            if bound is not self._inputs[index]:
+                self._request.set_input_tensor(index, self._tensor(bound.numpy(), shared_memory=True))
+                self._inputs[index] = bound
+        self._request.infer(share_inputs=True, share_outputs=True)
+        return self._outputs
