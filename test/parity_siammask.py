@@ -42,5 +42,9 @@ def build(name: str, meta: Mapping[str, Any], state: Mapping[str, np.ndarray]) -
     given = {**(config.get("hp") or {}), **(config.get("TRACK") or {})}
     hp = {key: given[key] for key in HP_KEYS if key in given and key != "out_size"}
     variant = _VARIANTS[meta["experiment"]]
+    if not meta.get("refine", True) and variant == "sharp":
+        # The masks of the refined network before refinement.
+        variant = "base"
+        state = {key: value for key, value in state.items() if not key.startswith("refine_model.")}
     entry = entry_from_siammask(name, {"hp": hp, "anchors": config.get("anchors")}, variant)
     return MaskTrackDriver(entry, state, meta.get("mask", True))

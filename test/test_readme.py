@@ -8,8 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from node_parameters import STRUCTS
 
+from siam_tracker_ros.models.config import ModelConfig
+from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import ZOO
 from siam_tracker_ros.nodes.parameter_struct import parameter_table
 
@@ -38,11 +41,24 @@ def test_the_program_runs(
 
 def test_every_entry_of_the_zoo_is_listed_and_no_other() -> None:
     section = README.split("## Models")[1].split("\n## ")[0]
-    listed: set[str] = set()
-    for row in re.findall(r"^\| (`siam.*?) \|", section, re.MULTILINE):
+    names, costs = re.findall(r"\| entry \|.*\n(?:\|.*\n)+", section)[:2]
+    listed: list[str] = []
+    for row in re.findall(r"^\| (`siam.*?) \|", names, re.MULTILINE):
         first, *variants = re.findall(r"`(.+?)`", row)
-        listed |= {first, *(first.removesuffix("_otb") + variant for variant in variants)}
-    assert listed == set(ZOO)
+        listed += [first, *(first.removesuffix("_otb") + variant for variant in variants)]
+    assert sorted(listed) == sorted(ZOO)
+    assert sorted(re.findall(r"^\| `(siam\w+)` \|", costs, re.MULTILINE)) == sorted(ZOO)
+
+
+def test_the_parameters_of_every_entry_are_those_of_its_network() -> None:
+    stated = dict(re.findall(r"^\| `(siam\w+)` \| ([\d.]+) M \|", README, re.MULTILINE))
+    counted: dict[ModelConfig, str] = {}
+    for name, entry in ZOO.items():
+        if entry.model not in counted:
+            with torch.device("meta"):
+                parameters = SiameseNetwork(entry.model).parameters()
+            counted[entry.model] = f"{sum(parameter.numel() for parameter in parameters) / 1e6:.1f}"
+        assert stated[name] == counted[entry.model], name
 
 
 def test_the_contents_lead_to_every_section() -> None:
