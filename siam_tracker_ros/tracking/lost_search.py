@@ -89,8 +89,8 @@ def judge(
     at the same place before it, `config.sure_looks` in all. A confidence that is not a number counts as none.
     """
     seen = [
-        Sighting(box, sure, look.sure + 1 if sure > high and look.reason != "swept" else 0)
-        for look, box, sure in zip(search.looks, boxes, confidences, strict=True)
+        Sighting(box, confidence, _sure_looks(look, box) if confidence > high else 0)
+        for look, box, confidence in zip(search.looks, boxes, confidences, strict=True)
     ]
     best = max(range(len(seen)), key=lambda index: (seen[index].sure, confidences[index]))
     if seen[best].sure >= config.sure_looks:
@@ -104,6 +104,14 @@ def judge(
     if search.sighting is not None:
         again.append(search.sighting)
     return Verdict(best, False, max(again, key=lambda sighting: sighting.rank, default=None))
+
+
+def _sure_looks(look: Look, box: CenterBox) -> int:
+    """How many looks in succession have been sure of the same place, if this one is sure of `box`."""
+    if look.reason == "swept":
+        return 0
+    near = math.dist(box[:2], look.box[:2]) < math.sqrt(look.box.w * look.box.h)
+    return look.sure + 1 if near or not look.sure else 1
 
 
 def plan_looks(

@@ -76,7 +76,7 @@ _COAST_TAU_S = 0.5
 class _Search:
     """One region in which a target is searched for in one frame: around `box`, which has the target's size.
 
-    The frame before was `dt` s ago, and the target is `expected` there now. `scale` is network px
+    The frame before was `dt` s ago, and by the target's velocity it is `expected` now. `scale` is network px
     per frame px. There is a window for every scale searched; `nested` holds them where they are cut from one
     another.
     """
@@ -138,24 +138,23 @@ def _plan_searches(target: Target, config: TrackingConfig, stamp: float | None) 
         if long_term.scan is None:
             sizes = long_term.instance_sizes
             instance_size = sizes[min(target.lost_frames, len(sizes) - 1)]
-    plan = partial(_plan_search, target, config, dt, long_term is not None, instance_size, influence)
-    if target.lost_search is None:
-        return (plan(target.box, expected, 1.0),)
-    return tuple(
-        plan(look.box, look.box if look.reason == "sighted" else expected, look.zoom)
-        for look in target.lost_search.looks
+    search = partial(
+        _plan_search, target, config, dt, expected, long_term is not None, instance_size, influence
     )
+    if target.lost_search is None:
+        return (search(target.box, 1.0),)
+    return tuple(search(look.box, look.zoom) for look in target.lost_search.looks)
 
 
 def _plan_search(
     target: Target,
     config: TrackingConfig,
     dt: float,
+    expected: CenterBox,
     lost: bool,
     instance_size: int,
     window_influence: float,
     box: CenterBox,
-    expected: CenterBox,
     zoom: float,
 ) -> _Search:
     """The search around `box` in a region whose side is `zoom` times what its size asks for."""

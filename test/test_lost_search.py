@@ -1,0 +1,105 @@
+"""The search for a lost target: what is looked at, what is believed, and footage in which one comes back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from siam_tracker_ros.models.config import ScanConfig
+from siam_tracker_ros.tracking.boxes import CenterBox
+from siam_tracker_ros.tracking.lost_search import Look, LostSearch, Sighting, judge, plan_looks
+
+HOME, SIDE, FRAME = CenterBox(200.0, 130.0, 40.0, 30.0), 140.0, (640, 360)
+NEARBY = Sighting(CenterBox(260.0, 150.0, 44.0, 33.0), 0.5)
+
+
+def searches(frames: int, config: ScanConfig, sighting: Sighting | None = None) -> list[LostSearch]:
+    """The searches of so many frames in which the same is sighted."""
+    planned: list[LostSearch] = []
+    for _ in range(frames):
+        planned.append(plan_looks(planned[-1] if planned else None, sighting, HOME, SIDE, FRAME, config))
+    return planned
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3])
+@pytest.mark.parametrize("sighting", [None, NEARBY])
+def test_every_frame_has_as_many_looks(windows: int, sighting: Sighting | None) -> None:
+    config = ScanConfig(windows=windows)
+    planned = searches(200, config, sighting)
+    assert {len(search.looks) for search in planned} == {windows}
+    predicted = [any(look.reason == "predicted" for look in search.looks) for search in planned]
+    # The likeliest place is never left alone for long.
+    longest = 4 if windows == 1 else 2
+    assert all(any(predicted[at : at + longest]) for at in range(len(planned) - longest))
+    assert planned == searches(200, config, sighting), "nothing is left to chance"
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3])
+def test_the_whole_frame_is_swept_from_the_inside_out(windows: int) -> None:
+    config = ScanConfig(windows=windows)
+    swept = [look for search in searches(300, config) for look in search.looks if look.reason == "swept"]
+    reach = config.step * config.zoom * SIDE / 2
+    for x in range(0, FRAME[0] + 1, 20):
+        for y in range(0, FRAME[1] + 1, 20):
+            assert any(max(abs(look.box.cx - x), abs(look.box.cy - y)) <= reach for look in swept), (x, y)
+    assert all(0 <= look.box.cx <= FRAME[0] and 0 <= look.box.cy <= FRAME[1] for look in swept)
+    assert {look.box[2:] for look in swept} == {HOME[2:]}
+    distances = [math.dist(look.box[:2], HOME[:2]) for look in swept]
+    first = distances.index(max(distances[:9])) + 1
+    assert distances[:first] == sorted(distances[:first])
+    assert max(distances[:first]) < max(distances), "later sweeps go farther"
+
+
+def test_a_target_larger_than_the_frame_is_looked_for_too() -> None:
+    looks = [plan_looks(None, None, HOME, side, FRAME, ScanConfig()).looks for side in (3000.0, 8.0)]
+    assert [len(each) for each in looks] == [2, 2]
+
+
+def test_what_was_sighted_is_looked_at_again_at_the_usual_scale() -> None:
+    planned = searches(4, ScanConfig(), NEARBY)
+    again = [look for search in planned for look in search.looks if look.reason == "sighted"]
+    assert again
+    for look in again:
+        assert look.box == HOME._replace(cx=260.0, cy=150.0), "the place is new, the size the target's"
+        assert look.zoom == 1.0
+    sure = plan_looks(None, replace(NEARBY, sure=1), HOME, SIDE, FRAME, ScanConfig())
+    assert sure.looks[0].reason == "sighted", "what is nearly found does not wait for its turn"
+
+
+def looks(*reasons: str, sure: int = 0) -> LostSearch:
+    return LostSearch(tuple(Look(HOME, reason, sure=sure) for reason in reasons))
+
+
+ELSEWHERE = CenterBox(400.0, 100.0, 40.0, 30.0)
+
+
+def test_one_sure_look_is_not_enough() -> None:
+    verdict = judge(looks("predicted", "swept"), [HOME, ELSEWHERE], [0.9, 0.1], 0.75, ScanConfig())
+    assert not verdict.found
+    assert verdict.look == 0
+    assert verdict.sighting == Sighting(HOME, 0.9, sure=1)
+    second = judge(looks("sighted", "swept", sure=1), [HOME, ELSEWHERE], [0.8, 0.1], 0.75, ScanConfig())
+    assert second.found
+    assert second.look == 0
+
+
+def test_what_the_second_look_does_not_confirm_is_dropped() -> None:
+    verdict = judge(looks("sighted", "swept", sure=1), [HOME, ELSEWHERE], [0.6, 0.1], 0.75, ScanConfig())
+    assert not verdict.found
+    assert verdict.sighting == Sighting(ELSEWHERE, 0.1)
+
+
+def test_a_coarse_look_is_never_believed_alone() -> None:
+    config = ScanConfig(sure_looks=1)
+    verdict = judge(looks("predicted", "swept"), [HOME, ELSEWHERE], [0.1, 0.99], 0.75, config)
+    assert not verdict.found
+    assert verdict.look == 1
+    assert verdict.sighting == Sighting(ELSEWHERE, 0.99)
+
+
+def test_a_better_sighting_is_kept_until_its_turn() -> None:
+    search = replace(looks("predicted", "swept"), sighting=Sighting(ELSEWHERE, 0.6))
+    verdict = judge(search, [HOME, HOME], [0.1, 0.2], 0.75, ScanConfig())
+    assert verdict.sighting == Sighting(ELSEWHERE, 0.6)
