@@ -68,7 +68,7 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
 
 def gpu_commands(pysot: Path | None) -> dict[str, list[str]]:
     """The same for a GPU."""
-    on_gpu = ["--device", "cuda", "--frames", "300", "--engines", *GPU_ENGINES]
+    on_gpu = ["--device", "cuda", "--frames", "300", "--roofline", "--engines", *GPU_ENGINES]
     found = {
         "gpu_matrix": [DEFAULT_WEIGHTS, *PYSOT_MODELS, *on_gpu],
         "gpu_targets": [

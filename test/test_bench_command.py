@@ -19,12 +19,12 @@ SMALL = ["--sizes", "160x120", "--frames", "2"]
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with everything that one run writes: several targets, and a precision that torch has not."""
+    """A folder with everything that one run writes: several targets, and an engine that no CPU has."""
     out = tmp_path_factory.mktemp("bench") / "new"
     written = ["--json", "run.json", "--markdown", "run.md", "--figure", "cost.png"]
     files = [str(out / part) if "." in part else part for part in written]
-    given = ["--engines", "torch:fp32", "torch:int8", "--targets", "3", "1", *SMALL]
-    assert main(["bench", MODEL, *given, *files]) == 0
+    given = ["--engines", "torch:fp32", "tensorrt:fp16", "--targets", "3", "1", "--device", "cpu", *SMALL]
+    assert main(["bench", MODEL, "--roofline", *given, *files]) == 0
     return out
 
 
@@ -40,9 +40,12 @@ def test_every_combination_is_measured_or_told_of_with_its_reason(measured: Path
         assert each.p99_ms >= each.median_ms > each.stages["inference"] > 0
         assert each.memory is not None
         assert each.memory.peak > each.memory.added > 5
+        assert each.roof is not None
+        assert each.roof.least_ms > 0
+        assert each.roof.share == pytest.approx(each.roof.least_ms / each.median_ms)
     left_out = {(each.configuration.precision, each.configuration.targets) for each in run.not_measured}
-    assert left_out == {("int8", 1), ("int8", 3)}
-    assert all("int8" in each.reason for each in run.not_measured)
+    assert left_out == {("fp16", 1), ("fp16", 3)}
+    assert all("tensorrt" in each.reason.lower() for each in run.not_measured)
 
 
 def test_the_table_says_what_was_measured_where(measured: Path) -> None:
@@ -51,7 +54,9 @@ def test_the_table_says_what_was_measured_where(measured: Path) -> None:
     assert run.machine.date in text
     for each in run.measurements:
         assert f"| {each.fps:.1f} |" in text
-    assert f"- torch int8 of {MODEL}: " in text
+        assert each.roof is not None
+        assert f"{100 * each.roof.share:.0f} % ({each.roof.bound})" in text
+    assert f"- tensorrt fp16 of {MODEL}: " in text
     assert (measured / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -72,7 +77,9 @@ def test_trackers_of_opencv_take_turns_with_ours(tmp_path: Path) -> None:
         Configuration("opencv:mil", OPENCV, "fp32", width=160, height=120),
         Configuration("opencv:nano=/nonexistent", OPENCV, "fp32", width=160, height=120),
     ]
-    result = carry_out(Job(configurations, frames=2, seconds=60, threads=1), tmp_path)
+    trace = tmp_path / "trace.json"
+    job = Job(configurations, frames=2, seconds=60, threads=1, trace=str(trace))
+    result = carry_out(job, tmp_path)
     ours, theirs = result.measurements
     assert ours.configuration.model == MODEL
     assert theirs.configuration.model == "opencv:mil"
@@ -81,6 +88,8 @@ def test_trackers_of_opencv_take_turns_with_ours(tmp_path: Path) -> None:
     assert result.threads == 1
     (nano,) = result.not_measured
     assert "NanoTrack's two models" in nano.reason
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert any("conv" in event.get("name", "") for event in events)
 
 
 PYSOT_CODE = {
@@ -198,6 +207,7 @@ def test_an_engine_makes_what_it_keeps_before_its_memory_is_measured(
         (["--pysot", "/nonexistent"], "is no PySOT checkout"),
         (["--device", "cuda:99"], "'cuda:99' was asked for"),
         (["--figure", "cost.png"], "give --targets 1 2 4 8 16"),
+        (["--trace", "trace.json"], "--trace is of one row"),
         (["--show", "/nonexistent"], "cannot read /nonexistent"),
         (["--compare", "/nonexistent"], "cannot read /nonexistent"),
         (["--scores", "/nonexistent"], "cannot read /nonexistent"),

@@ -24,26 +24,19 @@ def distinct_entries() -> list[ZooEntry]:
     return list(by_network.values())
 
 
-def make_jobs(
-    configurations: Sequence[Configuration],
-    turns: bool,
-    frames: int,
-    seconds: float,
-    threads: int = 0,
-    pysot: str = "",
-) -> list[Job]:
-    """A job for each configuration; with `turns`, for each model, frame size and number of targets.
+def make_jobs(configurations: Sequence[Configuration], turns: bool, how: Job) -> list[Job]:
+    """A job like `how` for each configuration; with `turns`, for each model, frame and number of targets.
 
     OpenCV's trackers belong to no model, so that with them all models take turns.
     """
     if not turns:
-        return [Job([each], frames, seconds, threads, pysot) for each in configurations]
+        return [replace(how, configurations=[each]) for each in configurations]
     with_opencv = any(each.engine == OPENCV for each in configurations)
     together: dict[tuple[str, str, int], list[Configuration]] = {}
     for each in configurations:
         model = "" if with_opencv else each.model
         together.setdefault((model, each.size, each.targets), []).append(each)
-    return [Job(group, frames, seconds, threads, pysot) for group in together.values()]
+    return [replace(how, configurations=group) for group in together.values()]
 
 
 def carry_out_all(

@@ -31,7 +31,8 @@ class Job:
     """Several configurations take turns, frame by frame; one alone has its memory and energy measured too.
 
     At most `frames` each, for at most `seconds` in all; without frames they are only made ready. `threads` 0
-    leaves them to each library.
+    leaves them to each library. With `roofline` the device's ceiling is measured after them,
+    and the file `trace` gets what PyTorch's profiler sees of one frame of the first.
     """
 
     configurations: Sequence[Configuration]
@@ -39,6 +40,8 @@ class Job:
     seconds: float
     threads: int = 0
     pysot: str = ""
+    roofline: bool = False
+    trace: str = ""
 
     def to_json(self) -> str:
         """As text."""

@@ -33,11 +33,21 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Roof:
+    """The least time that the device's ceiling leaves the work, ms, its share of the median, the bound."""
+
+    least_ms: float
+    share: float
+    bound: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Times of whole `track()` calls, ms.
 
     `stages` are medians by stage; `energy` joules a frame by meter; both are empty where nothing tells.
     `memory` is None where several took turns in one process. `precision` is the one the engine took.
+    `roof` is None where it was not asked for, or there is none to compare with.
     """
 
     configuration: Configuration
@@ -49,6 +59,7 @@ class Measurement:
     stages: Mapping[str, float] = field(default_factory=dict)
     memory: Memory | None = None
     energy: Mapping[str, float] = field(default_factory=dict)
+    roof: Roof | None = None
 
     @property
     def fps(self) -> float:
@@ -134,10 +145,11 @@ def _run(content: dict[str, Any]) -> Run:
 
 def measurement_of(content: Mapping[str, Any]) -> Measurement:
     """A measurement out of plain values."""
-    memory = content["memory"]
+    memory, roof = content["memory"], content["roof"]
     plain = {one.name: content[one.name] for one in fields(Measurement)}
     plain["configuration"] = Configuration(**content["configuration"])
     plain["memory"] = Memory(**memory) if memory is not None else None
+    plain["roof"] = Roof(**roof) if roof is not None else None
     return Measurement(**plain)
 
 

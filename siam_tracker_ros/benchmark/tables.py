@@ -93,6 +93,8 @@ def matrix_table(run: Run) -> str:
         columns["GPU memory"] = _gpu_memory
     if any(each.energy for each in run.measurements):
         columns["energy a frame"] = _energy
+    if any(each.roof for each in run.measurements):
+        columns["of the roofline"] = _roof
     if run.scores:
         columns["mean IoU"] = lambda m: _score(m.configuration.model, run.scores)
     return _table(columns, run.measurements)
@@ -125,6 +127,11 @@ def _gpu_memory(measurement: Measurement) -> str:
 def _energy(measurement: Measurement) -> str:
     energy = measurement.energy.items()
     return " + ".join(f"{joules:.3g} J {name}" for name, joules in energy) or "-"
+
+
+def _roof(measurement: Measurement) -> str:
+    roof = measurement.roof
+    return f"{100 * roof.share:.0f} % ({roof.bound})" if roof else "-"
 
 
 def _score(tracker: str, scores: Mapping[str, float]) -> str:
@@ -194,6 +201,11 @@ def notes(run: Run) -> list[str]:
         )
     if not run.settings.turns and run.energy_note:
         told.append(f"{run.energy_note[0].upper()}{run.energy_note[1:]}.")
+    if any(each.roof for each in run.measurements):
+        told.append(
+            "Roofline: the time that the operations of direct convolutions or the bytes of weights and crops "
+            "take at the device's measured rates, over the median."
+        )
     fewest = min((each.frames for each in run.measurements), default=_FRAMES_FOR_P99)
     if not run.settings.turns and fewest < _FRAMES_FOR_P99:
         told.append(f"Rows of as few as {fewest} frames: their p99 is next to the slowest frame.")

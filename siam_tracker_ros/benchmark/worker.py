@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +21,19 @@ from siam_tracker_ros.benchmark.contestants import (
 )
 from siam_tracker_ros.benchmark.energy import find_meters, per_frame
 from siam_tracker_ros.benchmark.job import Job, JobResult, job_from_json
-from siam_tracker_ros.benchmark.measurement import Measurement, Memory, NotMeasured
+from siam_tracker_ros.benchmark.measurement import Measurement, Memory, NotMeasured, Roof
+from siam_tracker_ros.benchmark.roofline import Ceiling, measure_ceiling, under_roof, work_of
 from siam_tracker_ros.benchmark.timing import time_in_turns, warm_up
+from siam_tracker_ros.benchmark.trace import write_trace
 from siam_tracker_ros.engines.device import resolve_device
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.evaluation.trackers import use_threads
 from siam_tracker_ros.models.siamese import SiameseNetwork
+from siam_tracker_ros.models.zoo import get_entry
 from siam_tracker_ros.process_memory import peak_mib, resident_mib
+
+# What PyTorch multiplies matrices in, to measure the ceiling by.
+_FLOATING = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def measure(job: Job) -> JobResult:
@@ -65,6 +73,10 @@ def measure(job: Job) -> JobResult:
                 per_frame(joules, timing.frames),
             )
         )
+    if job.roofline:
+        measured = [replace(each, roof=_roof(each, device)) for each in measured]
+    if job.trace and contestants:
+        write_trace(contestants[0].call, Path(job.trace))
     return JobResult(tuple(measured), tuple(left_out), torch.get_num_threads(), note, energy_note)
 
 
@@ -106,6 +118,21 @@ def _medians(told: Sequence[dict[str, float]]) -> dict[str, float]:
 def _memory(before_mib: float, device: torch.device) -> Memory:
     gpu = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
     return Memory(resident_mib() - before_mib, peak_mib(), gpu)
+
+
+@cache
+def _ceiling(device: torch.device, dtype: torch.dtype) -> Ceiling:
+    return measure_ceiling(device, dtype)
+
+
+def _roof(measurement: Measurement, device: torch.device) -> Roof | None:
+    configuration = measurement.configuration
+    dtype = _FLOATING.get(measurement.precision)
+    if not configuration.ours or dtype is None:
+        return None
+    work = work_of(get_entry(configuration.model), dtype, configuration.targets, measurement.masks)
+    share = under_roof(work, _ceiling(device, dtype), measurement.median_ms)
+    return Roof(share.least_ms, share.share, share.bound)
 
 
 def main() -> int:

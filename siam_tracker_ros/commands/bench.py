@@ -113,6 +113,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"time for each row, at most, beyond five frames (default {_DEFAULT_SECONDS:g}); with --ros "
         f"all of it (default {_DEFAULT_GRAPH_SECONDS:g})",
     )
+    what.add_argument(
+        "--roofline",
+        action="store_true",
+        help="measure what the device can compute and move, and say how near each row comes to it",
+    )
     beside = parser.add_argument_group("side by side, in one process, frame by frame")
     beside.add_argument(
         "--turns",
@@ -145,6 +150,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--markdown", type=Path, metavar="FILE", help="write the Markdown there too")
     output.add_argument("--compare", type=Path, metavar="FILE", help="set a stored run beside this one")
     output.add_argument("--figure", type=Path, metavar="FILE", help="draw the cost against --targets")
+    output.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="what PyTorch's profiler sees of one frame of the only row, for Perfetto",
+    )
     output.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: print a stored run")
     graph = parser.add_argument_group("the nodes on a ROS 2 graph")
     graph.add_argument(
@@ -179,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
     from siam_tracker_ros.footage.whole_file import check_output_file, write_whole
 
     # What cannot be read or written is said before minutes are spent.
-    for file in filter(None, (args.json, args.markdown, args.figure)):
+    for file in filter(None, (args.json, args.markdown, args.figure, args.trace)):
         check_output_file(file)
     before = read_run(args.compare) if args.compare else None
     scores = read_scores(args.scores)
@@ -206,20 +217,29 @@ def _measure(args: argparse.Namespace) -> Run:
     from tqdm import tqdm
 
     from siam_tracker_ros.benchmark.bench_run import carry_out_all, make_jobs
+    from siam_tracker_ros.benchmark.job import Job
     from siam_tracker_ros.engines.device import resolve_device
 
     if args.figure and len(set(args.targets)) < 2:
         raise BenchCommandError("--figure shows several numbers of targets: give --targets 1 2 4 8 16")
     device = str(resolve_device(args.device)[0])
     turns = bool(args.turns or args.pysot or args.opencv)
-    jobs = make_jobs(
-        _configurations(args, device),
-        turns,
+    configurations = _configurations(args, device)
+    if args.trace and len(configurations) > 1:
+        raise BenchCommandError(
+            f"--trace is of one row: name one model, engine, precision, size and number of targets, not "
+            f"{len(configurations)} rows"
+        )
+    how = Job(
+        configurations,
         args.frames,
         args.seconds or _DEFAULT_SECONDS,
         args.threads or 0,
         str(args.pysot.absolute()) if args.pysot else "",
+        args.roofline,
+        str(args.trace.absolute()) if args.trace else "",
     )
+    jobs = make_jobs(configurations, turns, how)
     with tqdm(total=len(jobs), disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
         return carry_out_all(jobs, device, turns, lambda _: bar.update())
 
