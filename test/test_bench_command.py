@@ -163,7 +163,7 @@ def test_what_was_measured_before_ctrl_c_is_told(
         if done:
             raise KeyboardInterrupt
         done.extend(job.configurations)
-        return JobResult((Measurement(done[0], 5, 10.0, 12.0, "fp32"),), threads=1)
+        return JobResult((Measurement(done[0], 5, 10.0, 12.0, "torch", "fp32"),), threads=1)
 
     monkeypatch.setattr("siam_tracker_ros.benchmark.bench_run.carry_out", carry_out_one)
     file = tmp_path / "run.json"
@@ -182,9 +182,8 @@ def test_an_engine_makes_what_it_keeps_before_its_memory_is_measured(
         seen.append((configuration.engine, configuration.targets, job.frames))
         if configuration.engine == "tensorrt":
             return JobResult(not_measured=(NotMeasured(configuration, "no GPU"),))
-        return JobResult(
-            (Measurement(configuration, 5, 10.0, 12.0, "fp32"),) if job.frames else (), threads=1
-        )
+        measured = Measurement(configuration, 5, 10.0, 12.0, configuration.engine, "fp32")
+        return JobResult((measured,) if job.frames else (), threads=1)
 
     monkeypatch.setattr("siam_tracker_ros.benchmark.bench_run.carry_out", carry_out_one)
     given = ["--engines", "torch", "openvino", "tensorrt", "--targets", "2", "4", "--frames", "9"]

@@ -31,7 +31,7 @@ def bench_readme() -> ModuleType:
 
 
 def _run(model: str, ms: float, **stands_for: tuple[str, ...]) -> Run:
-    measured = Measurement(Configuration(model, "torch", "fp32"), 9, ms, ms, "fp32")
+    measured = Measurement(Configuration(model, "torch", "fp32"), 9, ms, ms, "torch", "fp32")
     machine = Machine("A processor", "x86_64", 2, [], 8.0, "Linux 6")
     return Run(machine, Settings(9, 5.0, 2, "cpu", True), (measured,), stands_for=stands_for)
 

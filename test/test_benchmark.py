@@ -36,7 +36,8 @@ SETTINGS = Settings(frames=100, seconds=5.0, threads=2, device="cpu", turns=Fals
 
 def _measured(median_ms: float, **of: object) -> Measurement:
     configuration = replace(Configuration("net", "torch", "fp32"), **of)  # type: ignore[arg-type]
-    return Measurement(configuration, 100, median_ms, 2 * median_ms, configuration.precision)
+    ran = configuration.engine, configuration.precision
+    return Measurement(configuration, 100, median_ms, 2 * median_ms, *ran)
 
 
 def _run(*measurements: Measurement, **changed: object) -> Run:
@@ -265,16 +266,20 @@ def test_accuracy_stands_beside_the_speed(tmp_path: Path) -> None:
     one, several = tmp_path / "net.json", tmp_path / "several.json"
     one.write_text(json.dumps({"mean_iou": 0.66}))
     several.write_text(json.dumps({"trackers": {"opencv-csrt": {"mean_iou": 0.5}}}))
+    of_int8 = tmp_path / "net-openvino-int8.json"
+    of_int8.write_text(json.dumps({"mean_iou": 0.65}))
     run = _run(
         _measured(10.0),
         _measured(40.0, model="opencv:csrt", engine=OPENCV),
+        _measured(5.0, engine="openvino", precision="int8"),
         settings=replace(SETTINGS, turns=True),
-        scores=read_scores([one, several]),
+        scores=read_scores([one, several, of_int8]),
     )
     table = run_markdown(run).split("\n\n")[1].splitlines()
     assert "mean IoU" in table[0]
     assert "0.660 |" in table[2]
     assert "0.500 |" in table[3]
+    assert "0.650 |" in table[4]
     several.write_text("[]")
     with pytest.raises(ScoresError, match=r"several\.json holds no scores"):
         read_scores([several])

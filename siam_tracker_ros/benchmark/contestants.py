@@ -32,9 +32,13 @@ class CannotMeasureError(SiamTrackerError):
 
 @dataclass(frozen=True)
 class Contestant:
-    """`call` tracks in the next frame; `stages` then tells how long each stage of it took, ms."""
+    """`call` tracks in the next frame; `stages` then tells how long each stage of it took, ms.
+
+    `engine` and `precision` are those that it came to.
+    """
 
     configuration: Configuration
+    engine: str
     precision: str
     masks: bool
     call: Callable[[], object]
@@ -89,7 +93,12 @@ def _ours(configuration: Configuration, network: SiameseNetwork) -> Contestant:
         return tracker.track(frames(), [replace(target) for target in targets], masks=masks)
 
     return Contestant(
-        configuration, tracker.engine.precision, masks, track, lambda: tracker.stages.milliseconds._asdict()
+        configuration,
+        tracker.engine.name,
+        tracker.engine.precision,
+        masks,
+        track,
+        lambda: tracker.stages.milliseconds._asdict(),
     )
 
 
@@ -109,7 +118,7 @@ def _pysot(configuration: Configuration, network: SiameseNetwork, pysot: PysotBa
         tracker.longterm_state = False
         return tracker.track(frames())
 
-    return Contestant(configuration, "fp32", get_entry(configuration.model).model.has_mask, track)
+    return Contestant(configuration, PYSOT, "fp32", get_entry(configuration.model).model.has_mask, track)
 
 
 def _opencv(configuration: Configuration) -> Contestant:
@@ -123,7 +132,7 @@ def _opencv(configuration: Configuration) -> Contestant:
     tracker.start(frames(), box)
     # Where its model files lie makes it no other tracker.
     named = replace(configuration, model=configuration.model.partition("=")[0])
-    return Contestant(named, "fp32", False, lambda: tracker.follow(frames(), masks=False))
+    return Contestant(named, OPENCV, "fp32", False, lambda: tracker.follow(frames(), masks=False))
 
 
 def checkout(folder: str) -> PysotBaseline:

@@ -46,7 +46,8 @@ class Measurement:
     """Times of whole `track()` calls, ms.
 
     `stages` are medians by stage; `energy` joules a frame by meter; both are empty where nothing tells.
-    `memory` is None where several took turns in one process. `precision` is the one the engine took.
+    `memory` is None where several took turns in one process. `engine` and `precision` are those that it
+    came to where the configuration left the choice.
     `roof` is None where it was not asked for, or there is none to compare with.
     """
 
@@ -54,6 +55,7 @@ class Measurement:
     frames: int
     median_ms: float
     p99_ms: float
+    engine: str
     precision: str
     masks: bool = False
     stages: Mapping[str, float] = field(default_factory=dict)

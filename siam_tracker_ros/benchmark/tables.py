@@ -96,16 +96,14 @@ def matrix_table(run: Run) -> str:
     if any(each.roof for each in run.measurements):
         columns["of the roofline"] = _roof
     if run.scores:
-        columns["mean IoU"] = lambda m: _score(m.configuration.model, run.scores)
+        columns["mean IoU"] = lambda m: _score(m, run.scores)
     return _table(columns, run.measurements)
 
 
 def runner_of(measurement: Measurement) -> str:
     """What ran it, with the precision that it took."""
     configuration = measurement.configuration
-    if not configuration.ours or configuration.precision != "auto":
-        return configuration.runner
-    return f"{configuration.engine} {measurement.precision}"
+    return replace(configuration, engine=measurement.engine, precision=measurement.precision).runner
 
 
 def _stages(measurement: Measurement) -> str:
@@ -134,9 +132,11 @@ def _roof(measurement: Measurement) -> str:
     return f"{100 * roof.share:.0f} % ({roof.bound})" if roof else "-"
 
 
-def _score(tracker: str, scores: Mapping[str, float]) -> str:
-    # A folder of results is called as its tracker, with what a file name cannot hold replaced.
-    value = scores.get(tracker, scores.get(tracker.replace(":", "-")))
+def _score(measurement: Measurement, scores: Mapping[str, float]) -> str:
+    """That of the tracker with this engine and precision, else that of the tracker."""
+    # `siam-tracker eval` names files and folders so.
+    model = measurement.configuration.model.replace(":", "-")
+    value = scores.get(f"{model}-{measurement.engine}-{measurement.precision}", scores.get(model))
     return f"{value:.3f}" if value is not None else "-"
 
 

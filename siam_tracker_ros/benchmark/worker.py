@@ -66,6 +66,7 @@ def measure(job: Job) -> JobResult:
                 timing.frames,
                 timing.median_ms,
                 timing.p99_ms,
+                contestant.engine,
                 contestant.precision,
                 contestant.masks,
                 _medians(told),

@@ -143,7 +143,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="what `siam-tracker eval --json` wrote: mean IoU beside the speed of each tracker in it",
+        help="what `siam-tracker eval --json` wrote: mean IoU beside the speed of each tracker in it; a file "
+        "called MODEL-openvino-int8.json is of that row alone",
     )
     output = parser.add_argument_group("output, besides the Markdown on stdout")
     output.add_argument("--json", type=Path, metavar="FILE", help="store the run")
