@@ -9,3 +9,7 @@ class DeviceUnavailableError(SiamTrackerError, RuntimeError):
 
 class EngineUnavailableError(SiamTrackerError, RuntimeError):
     """An engine that is not installed, or cannot do what is asked of it on this device."""
+
+
+class ExportError(SiamTrackerError, RuntimeError):
+    """A network that cannot be exported as asked, or whose files do not do what PyTorch does."""

@@ -19,6 +19,7 @@ import torch
 
 from siam_tracker_ros import models
 from siam_tracker_ros.engines import graphs
+from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
@@ -48,8 +49,8 @@ def network_key(entry: ZooEntry, network: SiameseNetwork) -> str:
 def kept(key: str, name: str, make: Callable[[Path], None]) -> Path:
     """The folder `name` of the network `key`, which `make` fills where there is none yet.
 
-    A folder has its name only once it is whole. Where the cache cannot be written to, that is logged, and the
-    folder lasts as long as this process.
+    A folder has its name only once it is whole; errors of `make` that a user can put right pass. Where the
+    cache cannot be written to, that is logged, and the folder lasts as long as this process.
     """
     networks = cache_folder() / "graphs"
     folder = networks / key / name
@@ -58,6 +59,8 @@ def kept(key: str, name: str, make: Callable[[Path], None]) -> Path:
             _make_whole(folder, make)
             _drop_unused(networks)
         os.utime(networks / key)
+    except SiamTrackerError:
+        raise
     except (OSError, RuntimeError) as error:
         if folder.is_dir():
             return folder

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siam_tracker_ros.models.config import ModelConfig, TrackingConfig
@@ -41,7 +42,7 @@ def search_sizes(tracking: TrackingConfig) -> tuple[int, ...]:
     sizes = [tracking.instance_size]
     if small is not None:
         sizes.append(small.instance_size)
-    if long_term is not None:
+    if long_term is not None and long_term.scan is None:
         sizes += long_term.instance_sizes
     return tuple(dict.fromkeys(sizes))
 
@@ -163,7 +164,7 @@ class RegionMaskGraph(nn.Module):
 
 @dataclass(frozen=True)
 class Graph:
-    """One graph: its module, inputs that fit it (zeros where nothing is better), and names for both ends."""
+    """One graph: its module, inputs such as it gets (`cut`), and names for both ends."""
 
     module: nn.Module
     inputs: Tensors
@@ -178,16 +179,15 @@ def cut(
     """The graphs of `network` (float32, on the CPU, in eval mode) for search regions of `search_size` px.
 
     Where shapes above begin with 1 or R, graphs for N `targets` at once have N or R * N, all targets at one
-    scale first.
+    scale first. Their inputs come of search regions with as much detail at every scale, as photographs have
+    it, and of exemplars from the middle of them.
     """
     config, lay = network.config, layout(network.config, tracking)
     scales = tracking.pyramid.count if tracking.pyramid is not None else 1
-    generator = torch.Generator().manual_seed(0)
-
-    def image(count: int, side: int) -> Tensor:
-        return torch.rand(count, 3, side, side, generator=generator) * 255
-
-    exemplar, crops = image(targets, tracking.exemplar_size), image(scales * targets, search_size)
+    crops = _images(scales * targets, search_size)
+    before = (search_size - tracking.exemplar_size) // 2
+    middle_px = slice(before, before + tracking.exemplar_size)
+    exemplar = crops[:targets, :, middle_px, middle_px].clone()
     template = TemplateGraph(network, lay)
     flat = template(exemplar)
     template_names = _numbered("template", len(flat))
@@ -233,6 +233,19 @@ def cut(
         # A wrapper in training mode would take the network with it when an exporter sets its mode again.
         graph.module.eval()
     return graphs
+
+
+def _images(count: int, side: int) -> Tensor:
+    """Images [count, 3, side, side], 0..255, the same at every call: noise of many scales."""
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(count, 3, side, side)
+    cells = 4
+    while cells < side:
+        octave = torch.randn(count, 3, cells, cells, generator=generator) / cells
+        total += F.interpolate(octave, size=(side, side), mode="bilinear", align_corners=False)
+        cells *= 2
+    total -= total.mean(dim=(2, 3), keepdim=True)
+    return (128 + 60 * total / total.std(dim=(2, 3), keepdim=True)).clamp(0, 255)
 
 
 def _numbered(name: str, count: int) -> tuple[str, ...]:

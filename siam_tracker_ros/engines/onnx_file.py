@@ -1,0 +1,123 @@
+"""One graph as an ONNX file: written, run, and compared with PyTorch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from siam_tracker_ros.engines.errors import EngineUnavailableError, ExportError
+from siam_tracker_ros.engines.graphs import Graph, Tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPSETS = range(16, 21)
+"""Versions of ONNX's operators that can be written: 16 brought GridSample, PyTorch's exporter ends at 20."""
+DEFAULT_OPSET = 17
+
+FilePrecision = Literal["fp32", "fp16"]
+TOLERANCES = {"fp32": 1e-3, "fp16": 5e-2}
+"""How far an output may be from PyTorch's in fp32, as a part of its largest value."""
+
+
+class _HalfInside(nn.Module):
+    """A graph that computes in half precision between float32 ends; regions stay what they are, px."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.inside = graph.module.half()
+        self.exact = tuple(name == "regions" for name in graph.input_names)
+
+    def forward(self, *inputs: Tensor) -> Tensors:
+        halved = (x if exact else x.half() for x, exact in zip(inputs, self.exact, strict=True))
+        outputs = self.inside(*halved)
+        return tuple(y.float() for y in ((outputs,) if isinstance(outputs, Tensor) else outputs))
+
+
+def write_onnx(
+    graph: Graph, path: Path, opset: int = DEFAULT_OPSET, precision: FilePrecision = "fp32"
+) -> None:
+    """Write `graph` to `path`, its ends float32. In fp16 the graph's module is not fit for use afterwards."""
+    module = graph.module if precision == "fp32" else _HalfInside(graph).eval()
+    # The exporter that traces: it writes every entry of the zoo alike, several times as fast as the one on
+    # torch.export, without a library beside PyTorch, and is there in the PyTorch of a robot of some years.
+    with torch.inference_mode(False), torch.no_grad(), _quiet():
+        torch.onnx.export(
+            module,
+            graph.inputs,
+            str(path),
+            input_names=list(graph.input_names),
+            output_names=list(graph.output_names),
+            opset_version=opset,
+            dynamo=False,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of sizes that become constants, which they are meant to, and of the exporter's age."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def checker() -> str:
+    """What runs ONNX files here to check them. Raises EngineUnavailableError where nothing does."""
+    for package in ("onnxruntime", "onnx"):
+        if find_spec(package) is not None:
+            return package
+    raise EngineUnavailableError(
+        "an export is checked by running it, which needs ONNX Runtime: pip install onnxruntime "
+        "(or onnx, which does the same slowly)"
+    )
+
+
+def run_onnx(path: Path, names: Sequence[str], inputs: Sequence[Tensor]) -> Tensors:
+    """Run a file once on the CPU with inputs by name. Raises EngineUnavailableError as `checker`."""
+    feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+    if checker() == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        outputs = list(session.run(None, feed))
+    else:
+        from onnx.reference import ReferenceEvaluator
+
+        outputs = list(ReferenceEvaluator(str(path)).run(None, feed))
+    return tuple(torch.from_numpy(output) for output in outputs)
+
+
+def reference_outputs(graph: Graph) -> Tensors:
+    """What PyTorch gives for the graph's inputs, in fp32."""
+    with torch.inference_mode(False), torch.no_grad():
+        outputs = graph.module(*graph.inputs)
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+
+def difference(outputs: Tensors, expected: Tensors) -> float:
+    """Largest difference between outputs, each as a part of the largest value expected of it.
+
+    Raises ExportError where their number, shapes or types differ, or a value is not finite.
+    """
+    if [(y.shape, y.dtype) for y in outputs] != [(y.shape, y.dtype) for y in expected]:
+        raise ExportError(f"outputs are {_described(outputs)}, PyTorch's {_described(expected)}")
+    largest = 0.0
+    for output, wanted in zip(outputs, expected, strict=True):
+        if not torch.isfinite(output).all():
+            raise ExportError("an output has values that are not finite")
+        scale = max(float(wanted.abs().max()), 1e-6)
+        largest = max(largest, float((output - wanted).abs().max()) / scale)
+    return largest
+
+
+def _described(tensors: Tensors) -> str:
+    return ", ".join(f"{str(y.dtype).removeprefix('torch.')} {list(y.shape)}" for y in tensors)
