@@ -53,6 +53,33 @@ TWO_BRANCH = ZooEntry(
 )
 
 
+def moving_scene(frames: int) -> list[np.ndarray]:
+    """A scene that moves on by a few px a frame, so that there is something to follow."""
+    still = scene(240, 320)
+    return [np.ascontiguousarray(np.roll(still, (2 * t, 3 * t), axis=(0, 1))) for t in range(frames)]
+
+
+def trained(device: str = "cpu", precision: Any = "auto") -> SiamTracker:
+    """A tracker that tells targets apart, which random weights do not."""
+    return SiamTracker.from_weights("siammask_mobilev2_w10", device=device, precision=precision)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[SiamTracker, SiamTracker]:
+    """One tracker with a step, given anew to each test, and one without."""
+    return with_sampled_crops(trained()), with_sampled_crops(trained())
+
+
+@pytest.fixture
+def ours(pair: tuple[SiamTracker, SiamTracker]) -> SiamTracker:
+    return stepping(pair[0])
+
+
+@pytest.fixture
+def theirs(pair: tuple[SiamTracker, SiamTracker]) -> SiamTracker:
+    return pair[1]
+
+
 def tracker_of(entry: ZooEntry) -> SiamTracker:
     return SiamTracker(entry, seeded(entry.model), device="cpu")
 
@@ -92,11 +119,9 @@ def follow(
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_the_step_finds_what_the_tracker_finds(masks: bool) -> None:
+def test_the_step_finds_what_the_tracker_finds(masks: bool, ours: SiamTracker, theirs: SiamTracker) -> None:
     """Several targets, two of them partly outside the frame, with a row to spare in the table."""
-    frames = [scene(240, 320, seed) for seed in (0, 0, 1)]
-    ours, theirs = stepping(tracker_of(ENTRY)), with_sampled_crops(tracker_of(ENTRY))
-    follow(ours, theirs, frames, BOXES, masks)
+    follow(ours, theirs, moving_scene(3), BOXES, masks)
 
 
 def test_boxes_from_masks_are_found_by_the_step() -> None:
@@ -106,9 +131,10 @@ def test_boxes_from_masks_are_found_by_the_step() -> None:
 
 
 @pytest.mark.parametrize("shape", [(240, 320), (240, 320, 1)])
-def test_grey_frames_are_followed_by_the_step(shape: tuple[int, ...]) -> None:
-    frames = [scene(240, 320, seed)[..., 0].reshape(shape).copy() for seed in (0, 1)]
-    ours, theirs = stepping(tracker_of(ENTRY)), with_sampled_crops(tracker_of(ENTRY))
+def test_grey_frames_are_followed_by_the_step(
+    shape: tuple[int, ...], ours: SiamTracker, theirs: SiamTracker
+) -> None:
+    frames = [frame[..., 0].reshape(shape).copy() for frame in moving_scene(2)]
     follow(ours, theirs, frames, BOXES, masks=False)
 
 
@@ -120,7 +146,9 @@ def test_a_pyramid_of_scales_fits_the_step() -> None:
     follow(ours, theirs, frames, BOXES[:2], masks=False)
 
 
-def test_real_footage_is_followed_as_on_the_cpu(data_dir: Path) -> None:
+def test_real_footage_is_followed_as_on_the_cpu(
+    data_dir: Path, ours: SiamTracker, theirs: SiamTracker
+) -> None:
     """The shipped weights on a target of the ground truth and two at the edges of the frame.
 
     First the same crops, and then OpenCV's, which are rounded to grey levels and so not quite the same.
@@ -132,16 +160,14 @@ def test_real_footage_is_followed_as_on_the_cpu(data_dir: Path) -> None:
     height, width = frames[0].shape[:2]
     first = np.loadtxt(folder / "groundtruth.txt", delimiter=",")[0][:4]
     boxes = [first, (-20, height / 2, 120, 100), (width - 90, height - 70, 120, 100)]
-    ours = stepping(SiamTracker.from_weights("siammask_mobilev2_w10", device="cpu"))
-    same = with_sampled_crops(SiamTracker.from_weights("siammask_mobilev2_w10", device="cpu"))
-    follow(ours, same, frames[:3], boxes, masks=True)
+    follow(ours, theirs, frames[:3], boxes, masks=True)
 
-    theirs = SiamTracker.from_weights("siammask_mobilev2_w10", device="cpu")
-    targets = [theirs.init(frames[0], box) for box in boxes]
+    on_cpu = trained()
+    targets = [on_cpu.init(frames[0], box) for box in boxes]
     off = []
     for frame in frames[1:]:
         copies = [replace(target) for target in targets]
-        expected = theirs.track(frame, targets, masks=True)
+        expected = on_cpu.track(frame, targets, masks=True)
         for a, b in zip(ours.track(frame, copies, masks=True), expected, strict=True):
             off.append(np.abs(np.subtract(a.box, b.box)).max() / np.sqrt(b.box.w * b.box.h))
             assert a.score == pytest.approx(b.score, abs=0.03)
@@ -151,11 +177,10 @@ def test_real_footage_is_followed_as_on_the_cpu(data_dir: Path) -> None:
     assert np.median(off) < 0.01
 
 
-def test_targets_come_go_and_change_places() -> None:
+def test_targets_come_go_and_change_places(ours: SiamTracker, theirs: SiamTracker) -> None:
     """What was copied for one set of targets must not be used for another."""
-    frames = [scene(240, 320, seed) for seed in range(6)]
+    frames = moving_scene(6)
     boxes = [*BOXES, (30, 120, 40, 40), (180, 40, 30, 50)]
-    ours, theirs = stepping(tracker_of(ENTRY)), with_sampled_crops(tracker_of(ENTRY))
     mine, its = ([t.init(frames[0], box) for box in boxes] for t in (ours, theirs))
     for frame, chosen in zip(frames[1:], ([0], [1], [2, 0, 1], [1, 3, 4, 0, 2], [4, 3]), strict=True):
         a, b = ours.track(frame, [mine[i] for i in chosen]), theirs.track(frame, [its[i] for i in chosen])
@@ -163,10 +188,9 @@ def test_targets_come_go_and_change_places() -> None:
 
 
 def test_more_targets_than_fit_take_turns() -> None:
-    frames = [scene(240, 320, seed) for seed in (0, 1)]
-    boxes = [(10 + 15 * i, 20 + 9 * i, 40, 30) for i in range(MAX_TARGETS + 2)]
     ours, theirs = stepping(tracker_of(ENTRY)), with_sampled_crops(tracker_of(ENTRY))
-    follow(ours, theirs, frames, boxes, masks=True)
+    boxes = [(10 + 15 * i, 20 + 9 * i, 40, 30) for i in range(MAX_TARGETS + 2)]
+    follow(ours, theirs, moving_scene(2), boxes, masks=True)
 
 
 def test_a_lost_target_and_one_that_is_not_go_different_ways() -> None:
@@ -382,6 +406,8 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[StandInGraph]:
             yield
 
     StandInGraph.made = []
+    # There is no library here that has to be warm.
+    monkeypatch.setattr(captured_step, "_WARM_UPS", 1)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", StandInGraph)
     monkeypatch.setattr(torch.cuda, "graph", capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
@@ -390,14 +416,18 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[StandInGraph]:
 
 def capturing(tracker: SiamTracker) -> SiamTracker:
     """`tracker`, whose step is captured in whatever stands in for CUDA graphs."""
-    stepping(tracker).step._captures = True
+    step = stepping(tracker).step
+    assert step is not None
+    step._captures = True
     return tracker
 
 
-def test_replays_follow_what_changes_from_frame_to_frame(graphs: list[StandInGraph]) -> None:
+def test_replays_follow_what_changes_from_frame_to_frame(
+    graphs: list[StandInGraph], ours: SiamTracker, theirs: SiamTracker
+) -> None:
     """Frames, boxes, sets of targets: all that a replay may see of them is what was copied for it."""
-    frames = [scene(240, 320, seed) for seed in range(5)]
-    ours, theirs = capturing(tracker_of(ENTRY)), with_sampled_crops(tracker_of(ENTRY))
+    frames = moving_scene(5)
+    capturing(ours)
     mine, its = ([t.init(frames[0], box) for box in BOXES] for t in (ours, theirs))
     for frame, chosen in zip(frames[1:], ([0, 1], [1, 0], [2, 1], [0, 1, 2]), strict=True):
         for masks in (False, True):
