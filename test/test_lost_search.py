@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from siam_tracker_ros.footage.sequence_folder import read_sequence
 from siam_tracker_ros.models.config import ScanConfig
-from siam_tracker_ros.tracking.boxes import CenterBox
+from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
+from siam_tracker_ros.tracking.boxes import Box, CenterBox, box_iou
 from siam_tracker_ros.tracking.lost_search import Look, LostSearch, Sighting, judge, plan_looks
+from siam_tracker_ros.tracking.result import TrackResult
+from siam_tracker_ros.tracking.siam_tracker import SiamTracker
+from siam_tracker_ros.tracking.state import TrackState
+from siam_tracker_ros.training.paint_out import painted_out
 
 HOME, SIDE, FRAME = CenterBox(200.0, 130.0, 40.0, 30.0), 140.0, (640, 360)
 NEARBY = Sighting(CenterBox(260.0, 150.0, 44.0, 33.0), 0.5)
@@ -103,3 +112,69 @@ def test_a_better_sighting_is_kept_until_its_turn() -> None:
     search = replace(looks("predicted", "swept"), sighting=Sighting(ELSEWHERE, 0.6))
     verdict = judge(search, [HOME, HOME], [0.1, 0.2], 0.75, ScanConfig())
     assert verdict.sighting == Sighting(ELSEWHERE, 0.6)
+
+
+def test_two_sure_looks_have_to_agree_on_the_place() -> None:
+    verdict = judge(looks("sighted", "swept", sure=1), [ELSEWHERE, HOME], [0.9, 0.1], 0.75, ScanConfig())
+    assert not verdict.found
+    assert verdict.sighting == Sighting(ELSEWHERE, 0.9, sure=1)
+
+
+SEEN, GONE, BACK = 8, 16, 50
+LOST_STATES = (TrackState.COASTING, TrackState.LOST)
+
+
+def seen_at(frame: np.ndarray, box: Box, x: float, y: float, scale: float) -> tuple[np.ndarray, Box]:
+    """A picture of 640 x 360 px whose camera has the middle of `box` at (x, y), and the box in it."""
+    left, top = x - scale * (box.x + box.w / 2), y - scale * (box.y + box.h / 2)
+    turned = np.array([[scale, 0.0, left], [0.0, scale, top]])
+    picture = cv2.warpAffine(frame, turned, FRAME, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    return picture, Box(scale * box.x + left, scale * box.y + top, scale * box.w, scale * box.h)
+
+
+def lose_and_find(tracker: SiamTracker, data_dir: Path) -> list[tuple[TrackResult, Box]]:
+    """Results and truth: a target is seen, then painted out, then back elsewhere as the camera has jumped."""
+    sequence = read_sequence(data_dir / "sequences" / "davis_blackswan")
+    followed: list[tuple[TrackResult, Box]] = []
+    target = None
+    for number in range(BACK):
+        image = cv2.imread(str(sequence.images[min(number, 30)]), cv2.IMREAD_COLOR)
+        box = sequence.boxes[min(number, 30)]
+        if SEEN <= number < GONE:
+            image = painted_out(image, box)
+        back = number >= GONE
+        picture, truth = seen_at(image, box, *((500, 260, 0.24) if back else (140, 110, 0.2)))
+        if target is None:
+            target = tracker.init(picture, truth)
+            continue
+        (result,) = tracker.track(picture, [target])
+        followed.append((result, truth))
+    return followed
+
+
+def test_a_target_that_comes_back_elsewhere_is_found(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = SiamTracker.from_weights(DEFAULT_WEIGHTS, device="cpu")
+    searched, search = [], tracker.engine.search
+
+    def counted(template, crops):
+        searched.append(tuple(crops.shape))
+        return search(template, crops)
+
+    monkeypatch.setattr(tracker.engine, "search", counted)
+    followed = lose_and_find(tracker, data_dir)
+    states = [result.state for result, _ in followed]
+    assert states[SEEN - 2] == TrackState.TRACKING
+    assert states[GONE - 2] in LOST_STATES, "the target is gone"
+    found = next(at for at in range(GONE - 1, len(states)) if states[at] not in LOST_STATES)
+    assert all(box_iou(result.box, truth) > 0.5 for result, truth in followed[found:])
+    assert all(state not in LOST_STATES for state in states[found:])
+    before = followed[SEEN - 2][0].box
+    for (result, _), state in zip(followed, states, strict=True):
+        if state in LOST_STATES:
+            assert box_iou(result.box, before) > 0.3, "a lost target's box goes nowhere"
+            assert result.confidence <= tracker.entry.tracking.loss.high
+    # Twice the usual work, and one size of input, however long the target is gone.
+    assert {shape[0] for shape in searched} == {1, 2}
+    assert {shape[1:] for shape in searched} == {(3, 255, 255)}
+    again = lose_and_find(tracker, data_dir)
+    assert [result for result, _ in again] == [result for result, _ in followed]
