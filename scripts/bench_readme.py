@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
             DEFAULT_WEIGHTS, "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
             "--targets", "1", "2", "4", "8", "16", "--seconds", "2", "--figure", str(FIGURE),
         ],
-        "models": ["--turns", "--engines", "torch:fp32", "openvino:bf16", "--frames", "40", "--seconds", "6"],
+        "models": ["--turns", "--engines", "torch:fp32", "openvino:bf16", "--frames", "30", "--seconds", "3"],
     }  # fmt: skip
     if pysot:
         found["pysot"] = [
@@ -81,10 +82,10 @@ def gpu_commands(pysot: Path | None) -> dict[str, list[str]]:
     return found
 
 
-def measure(name: str, arguments: Sequence[str]) -> None:
+def measure(name: str, arguments: Sequence[str], cache: str) -> None:
     """Make a run and store it."""
     print(f"\n# siam-tracker bench {' '.join(arguments)}\n", flush=True)
-    status = siam_tracker(["bench", *arguments, "--json", str(STORED / f"{name}.json")])
+    status = siam_tracker(["bench", *arguments, "--cache", cache, "--json", str(STORED / f"{name}.json")])
     if status:
         sys.exit(status)
 
@@ -156,9 +157,10 @@ def main() -> int:
     args = parser.parse_args()
     if not args.render:
         of_cpu = commands(args.pysot, args.nano, args.scores)
-        for name, arguments in (gpu_commands(args.pysot) if args.gpu else of_cpu).items():
-            if not args.only or name in args.only:
-                measure(name, arguments)
+        with tempfile.TemporaryDirectory(prefix="bench_readme_") as cache:
+            for name, arguments in (gpu_commands(args.pysot) if args.gpu else of_cpu).items():
+                if not args.only or name in args.only:
+                    measure(name, arguments, cache)
     write_whole(README, render(README.read_text(encoding="utf-8"), stored_runs()))
     return 0
 

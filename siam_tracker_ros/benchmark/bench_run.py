@@ -40,13 +40,20 @@ def make_jobs(configurations: Sequence[Configuration], turns: bool, how: Job) ->
 
 
 def carry_out_all(
-    jobs: Sequence[Job], device: str, turns: bool, done: Callable[[Job], object] = lambda _: None
+    jobs: Sequence[Job],
+    device: str,
+    turns: bool,
+    cache: Path | None = None,
+    done: Callable[[Job], object] = lambda _: None,
 ) -> Run:
-    """Measure `jobs`; `done` is told of each. Ctrl-C ends it early, with what has been measured so far."""
+    """Measure `jobs`; `done` is told of each. Ctrl-C ends it early, with what has been measured so far.
+
+    What engines make of networks is kept in the folder `cache`, else until the end.
+    """
     machine, begun = this_machine(), cpu_clock()
     results: list[JobResult] = []
-    with tempfile.TemporaryDirectory(prefix="siam_tracker_bench_") as folder:
-        cache = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="siam_tracker_bench_") as until_the_end:
+        cache = cache or Path(until_the_end)
         made: dict[tuple[str, ...], str] = {}
         try:
             for job in jobs:

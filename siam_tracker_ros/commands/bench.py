@@ -118,6 +118,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure what the device can compute and move, and say how near each row comes to it",
     )
+    what.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="keep there what engines make of networks, for the next time (default: nowhere)",
+    )
     beside = parser.add_argument_group("side by side, in one process, frame by frame")
     beside.add_argument(
         "--turns",
@@ -242,7 +248,7 @@ def _measure(args: argparse.Namespace) -> Run:
     )
     jobs = make_jobs(configurations, turns, how)
     with tqdm(total=len(jobs), disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
-        return carry_out_all(jobs, device, turns, lambda _: bar.update())
+        return carry_out_all(jobs, device, turns, args.cache, lambda _: bar.update())
 
 
 def _configurations(args: argparse.Namespace, device: str) -> list[Configuration]:
