@@ -247,8 +247,9 @@ def _measure(args: argparse.Namespace) -> Run:
         str(args.trace.absolute()) if args.trace else "",
     )
     jobs = make_jobs(configurations, turns, how)
+    cache = args.cache.absolute() if args.cache else None
     with tqdm(total=len(jobs), disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
-        return carry_out_all(jobs, device, turns, args.cache, lambda _: bar.update())
+        return carry_out_all(jobs, device, turns, cache, lambda _: bar.update())
 
 
 def _configurations(args: argparse.Namespace, device: str) -> list[Configuration]:
