@@ -63,8 +63,8 @@ def process(plan: Plan, name: str) -> Process:
 
 def test_arguments_that_users_were_promised() -> None:
     promised = (
-        "namespace image_topic camera_info_topic image_transport image_qos model weights device precision "
-        "params_file autostart use_sim_time log_level rviz selector overlay record servo"
+        "namespace image_topic camera_info_topic image_transport image_qos model weights device engine "
+        "precision params_file autostart use_sim_time log_level rviz selector overlay record servo"
     )
     assert set(promised.split()) <= names(TrackerArguments)
 

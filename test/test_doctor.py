@@ -26,6 +26,12 @@ TORCH: dict[str, Any] = {
     "threads": 4,
     "numpy_failure": "",
 }
+ENGINES = {
+    "file": "/c/engines.json",
+    "choices": ["net: openvino bf16, the fastest here: 7.2 ms a search"],
+    "openvino": "2026.4",
+    "failure": "",
+}
 HEALTHY = Machine(
     outcomes={
         "numpy": Outcome({"version": "2.2.0"}),
@@ -41,6 +47,7 @@ HEALTHY = Machine(
             {"ros2bag": "/opt", "rosbag2_storage_mcap": "/opt", "rosbags": {"version": "0.11"}}
         ),
         "weights": Outcome({"files": {"net": "/w/net.safetensors"}, "folders": ["/w"]}),
+        "engines": Outcome(ENGINES),
     },
     environment={"FASTRTPS_DEFAULT_PROFILES_FILE": str(shipped_profile())},
     distro="jazzy",
@@ -84,6 +91,13 @@ def test_healthy_machine_has_nothing_to_mend() -> None:
         ("opencv", Outcome({"version": "5.0.0", "gui": "QT5", "display": True}), "OpenCV", "warning", "<5"),
         ("opencv", Outcome({"version": "4.1", "gui": "NONE", "display": True}), "OpenCV", "note", "--box"),
         ("opencv", Outcome({"version": "4.1", "gui": "QT5", "display": False}), "OpenCV", "note", "--box"),
+        (
+            "engines",
+            Outcome({**ENGINES, "failure": "no openvino"}),
+            "engines",
+            "note",
+            "pip install openvino",
+        ),
         ("libraries", Outcome({"av": {"failure": "no"}}), "av", "warning", "pip install av"),
         ("libraries", Outcome({"yaml": {"failure": "no"}}), "yaml", "error", "python3-yaml"),
         ("cv_bridge", Outcome({}, "No module named 'cv_bridge'"), "cv_bridge", "note", "own conversion"),

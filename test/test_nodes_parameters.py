@@ -56,7 +56,7 @@ def test_every_parameter_is_described_and_bounded(one) -> None:
         ({"max_targets": 2.0}, "max_targets is a int"),
         ({"max_targets": True}, "max_targets is a int"),
         ({"buffer_seconds": math.nan}, "buffer_seconds goes from 0 to 60"),
-        ({"precision": "fp8"}, "precision is one of auto, fp32, fp16, bf16, not 'fp8'"),
+        ({"precision": "fp8"}, "precision is one of auto, fp32, fp16, bf16, int8, not 'fp8'"),
         ({"wights": "x"}, "no parameter is called 'wights'"),
     ],
 )

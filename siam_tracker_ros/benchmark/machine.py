@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from siam_tracker_ros.doctor.checks import processor_name
+from siam_tracker_ros.processor import processor_name
 
 # What inference engines choose their code by.
 _FLAGS = (

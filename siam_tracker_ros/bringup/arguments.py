@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from siam_tracker_ros.engines.names import ENGINES, PRECISIONS
 from siam_tracker_ros.nodes.parameter_struct import (
     ParameterValueError,
     Value,
@@ -50,10 +51,13 @@ class TrackerArguments:
         "", "Weights by name or path. Empty: as params_file says, or those shipped with the package."
     )
     device: str = parameter("", "auto, cpu, cuda or cuda:N. Empty: as params_file says, or auto.")
+    engine: str = parameter(
+        "", "What runs the network. Empty: as params_file says, or auto.", choices=("", *ENGINES)
+    )
     precision: str = parameter(
         "",
         "Number type of the network. Empty: as params_file says, or auto.",
-        choices=("", "auto", "fp32", "fp16", "bf16"),
+        choices=("", *PRECISIONS),
     )
     params_file: str = parameter(
         "", "Parameter file for all nodes, read after the shipped config/NAME.yaml of each. Empty: none."

@@ -54,7 +54,10 @@ def plan_tracker(
         TRACKER,
         TRACKER,
         parameter_files=parts.parameter_files("tracker"),
-        parameters={**parts.image_parameters(), **parts.given("model", "weights", "device", "precision")},
+        parameters={
+            **parts.image_parameters(),
+            **parts.given("model", "weights", "device", "engine", "precision"),
+        },
         remappings=parts.image_remapping(),
         lifecycle=True,
         composable=True,

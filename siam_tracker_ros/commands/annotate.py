@@ -6,6 +6,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
+from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
 HELP = "draw the ground truth of a video, image folder or bag"
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tracker that helps: weights by name or path, or opencv:csrt (default: %(default)s)",
     )
     parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
-    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    add_compute_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_display("annotate where there is a screen and an OpenCV with windows (pip install opencv-python)")
     check_output_file(args.out)
-    spec = TrackerSpec(args.weights, args.model, args.device)
+    spec = TrackerSpec(args.weights, args.model, **compute_options(args))
     with tqdm(desc="reading", unit="frame", disable=None) as bar:
 
         def read(expected: int | None) -> None:

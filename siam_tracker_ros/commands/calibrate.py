@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+
 if TYPE_CHECKING:
     from siam_tracker_ros.footage.sequence_folder import LabelledSequence
     from siam_tracker_ros.tracking.siam_tracker import SiamTracker
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these sequences alone")
     parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
-    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    add_compute_options(parser)
     parser.add_argument("--starts", type=int, default=4, help="boxes to start on in each (%(default)s)")
     parser.add_argument("--length", type=int, default=90, help="frames tracked from each (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="PNG", help="draw the reliability curve there")
@@ -56,12 +58,12 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.out, args.json):
         if path is not None:
             check_output_file(path)
-    tracker = SiamTracker.from_weights(args.weights, model=args.model, device=args.device)
+    tracker = SiamTracker.from_weights(args.weights, model=args.model, **compute_options(args))
     name, grace = tracker.entry.name, frames_to_lost(tracker.entry.tracking)
     _check_length(args, grace)
     sequences = _wanted_sequences(args.data, args.only)
     seen = _observations(tracker, sequences, args)
-    print(f"{name} on {tracker.device}: {tracker.device_note}", file=sys.stderr)
+    print(f"{name} on {tracker.device}: {tracker.device_note}; {tracker.engine_note}", file=sys.stderr)
     if not seen:
         raise CalibrationError(f"{args.data}: no frame could be tracked")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.errors import SiamTrackerError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", default="", metavar="A:B", help="frames A up to, not including, B")
     parser.add_argument("--weights", default="", metavar="NAME|PATH", help="weights by name or path")
-    parser.add_argument("--device", default="", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    add_compute_options(parser, default="")
     parser.add_argument(
         "--out",
         type=Path,
@@ -151,7 +152,7 @@ def _plan(args: argparse.Namespace, look: _Look, outputs: _Outputs) -> Plan:
         frames=args.frames,
         box=look.box,
         weights=args.weights,
-        device=args.device,
+        **compute_options(args),
         # A camera does not wait; and what it shows when the run begins is not known before.
         pace="rate" if look.live else "consumed",
         selector=not look.box,

@@ -18,10 +18,19 @@ WIDTH = 110
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{HELP[0].upper()}{HELP[1:]}. Exit status 1 if something blocks, else 0."
+    parser.add_argument(
+        "--forget-engines",
+        action="store_true",
+        help="forget which engines auto has chosen, so that the next start measures them anew",
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.forget_engines:
+        from siam_tracker_ros.engines.choose import forget_choices
+
+        forget_choices()
     found = findings(examine())
     blocked = any(finding.status == "error" for finding in found)
     if args.json:

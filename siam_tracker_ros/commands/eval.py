@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="lengths, frames, that the expected average overlap is taken over (default: VOT2020's, 115 755)",
     )
     parser.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
-    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    add_compute_options(parser)
     parser.add_argument(
         "--long-term",
         action=argparse.BooleanOptionalAction,
@@ -139,7 +140,9 @@ def _trackers(args: argparse.Namespace) -> list[TrackerSpec]:
     texts = [*([args.weights] if args.weights else []), *args.tracker]
     if not texts and args.bag is None:
         texts = [args.model or DEFAULT_WEIGHTS]
-    specs = [TrackerSpec(text, args.model, args.device, args.long_term) for text in texts]
+    specs = [
+        TrackerSpec(text, args.model, long_term=args.long_term, **compute_options(args)) for text in texts
+    ]
     doubled = {spec.name for spec in specs if [one.name for one in specs].count(spec.name) > 1}
     if doubled:
         raise EvaluationError(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
@@ -78,9 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"weights by name or path (default: those named as --model, else {DEFAULT_WEIGHTS})",
     )
     how.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
-    how.add_argument(
-        "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)"
-    )
+    add_compute_options(how)
     how.add_argument(
         "--long-term",
         action=argparse.BooleanOptionalAction,
@@ -142,12 +141,15 @@ def run(args: argparse.Namespace) -> int:
         tracker = SiamTracker.from_weights(
             args.weights or args.model or DEFAULT_WEIGHTS,
             model=args.model,
-            device=args.device,
+            **compute_options(args),
             long_term=args.long_term,
         )
         if args.masks is not None:
             _check_masks(tracker, args.no_mask)
-        print(f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}", flush=True)
+        print(
+            f"{tracker.entry.name} on {tracker.device}: {tracker.device_note}; {tracker.engine_note}",
+            flush=True,
+        )
         first = _first_frame(footage, wanted, skips, args.source)
         boxes = boxes or [_drawn_box(first)]
         window = None

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+
 if TYPE_CHECKING:
     from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="what is reported: the box (default), the rotated box, or the mask",
         )
         action.add_argument("--model", metavar="NAME", help="model of the zoo, where the weights do not say")
-        action.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+        add_compute_options(action)
         action.add_argument(
             "--long-term",
             action=argparse.BooleanOptionalAction,
@@ -46,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     """Do the action; the exit status."""
     from siam_tracker_ros.evaluation.trackers import TrackerSpec
 
-    return int(args.act(args, TrackerSpec(args.weights, args.model, args.device, args.long_term)))
+    return int(
+        args.act(
+            args, TrackerSpec(args.weights, args.model, long_term=args.long_term, **compute_options(args))
+        )
+    )
 
 
 def _register(args: argparse.Namespace, spec: TrackerSpec) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from siam_tracker_ros import dds_profile
 from siam_tracker_ros.doctor.finding import Finding, Status
 from siam_tracker_ros.doctor.probes import PROBES, Outcome, start
+from siam_tracker_ros.processor import processor_name
 from siam_tracker_ros.ros_distro import ros_distro
 
 BUILD_REMEDY = "build the workspace and source it: colcon build, then . install/setup.bash (or: make setup)"
@@ -72,15 +73,6 @@ def _system_name() -> str:
     except OSError:
         name = ""
     return f"{name or platform.system()}, kernel {platform.release()}"
-
-
-def processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else "unknown processor"
 
 
 def check_python(machine: Machine) -> Finding:
@@ -242,6 +234,19 @@ def check_weights(machine: Machine) -> Finding:
     return Finding("weights", "warning", f"none found (looked in: {searched})", remedy)
 
 
+def check_engines(machine: Machine) -> Finding:
+    """Whether there is a fast engine for CPUs, and what `auto` has chosen for each network, newest last."""
+    outcome = machine.outcomes["engines"]
+    if outcome.failure:
+        return Finding("engines", "warning", f"not looked for: {outcome.failure}", "mend PyTorch first")
+    facts = outcome.facts
+    if facts["failure"]:
+        return Finding("engines", "note", f"PyTorch alone: {facts['failure']}", "pip install openvino")
+    chosen = "; ".join(facts["choices"]) or "nothing chosen yet"
+    again = "siam-tracker doctor --forget-engines has it measured anew"
+    return Finding("engines", "ok", f"OpenVINO {facts['openvino']}; {chosen} ({facts['file']}; {again})")
+
+
 def check_large_images(machine: Machine) -> Finding:
     """Whether images above half a megabyte reach other processes."""
     topic = "large images"
@@ -303,6 +308,7 @@ CHECKS: tuple[Callable[[Machine], Finding | list[Finding] | None], ...] = (
     check_launch_ros,
     check_recording,
     check_weights,
+    check_engines,
     check_large_images,
     check_shared_memory,
 )

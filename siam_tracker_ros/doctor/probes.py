@@ -185,6 +185,20 @@ def probe_weights() -> dict[str, Any]:
     }
 
 
+def probe_engines() -> dict[str, Any]:
+    from siam_tracker_ros.engines import openvino_runtime
+    from siam_tracker_ros.engines.choose import choices_file, read_choices
+    from siam_tracker_ros.engines.errors import EngineUnavailableError
+
+    choices = [f"{one.model}: {one}" for one in read_choices().values()]
+    found = {"file": str(choices_file()), "choices": choices, "openvino": "", "failure": ""}
+    try:
+        found["openvino"] = openvino_runtime.version()
+    except EngineUnavailableError as error:
+        found["failure"] = str(error)
+    return found
+
+
 PROBES: Mapping[str, Callable[[], dict[str, Any]]] = {
     name.removeprefix("probe_"): probe for name, probe in list(globals().items()) if name.startswith("probe_")
 }

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 
-from siam_tracker_ros.engines.device import Precision, resolve_dtype
+from siam_tracker_ros.engines.device import resolve_dtype
 from siam_tracker_ros.engines.engine import Engine
 from siam_tracker_ros.engines.errors import EngineUnavailableError
+from siam_tracker_ros.engines.names import ENGINES, EngineName, Precision
 from siam_tracker_ros.engines.openvino_engine import OpenVinoEngine
 from siam_tracker_ros.engines.torch_engine import TorchEngine
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.siamese import SiameseNetwork
-
-EngineName = Literal["torch", "openvino"]
 
 
 def build_engine(
@@ -32,4 +29,4 @@ def build_engine(
                 f"engine 'openvino' runs on the CPU, not on {device}; use device cpu"
             )
         return OpenVinoEngine(entry, network, precision)
-    raise EngineUnavailableError(f"engine '{name}' is none of {', '.join(get_args(EngineName))}")
+    raise EngineUnavailableError(f"engine '{name}' is none of {', '.join(ENGINES)}")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-from siam_tracker_ros.engines.errors import DeviceUnavailableError
-
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
+from siam_tracker_ros.engines.errors import DeviceUnavailableError, EngineUnavailableError
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -43,10 +39,12 @@ def resolve_device(name: str) -> tuple[torch.device, str]:
 def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Number type of the network: half precision on CUDA and single on the CPU unless asked otherwise.
 
-    Raises ValueError for a precision that does not exist.
+    Raises ValueError for a precision that does not exist, EngineUnavailableError for int8.
     """
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
+    if precision == "int8":
+        raise EngineUnavailableError("engine 'torch' has no int8; it has fp32, fp16, bf16")
     if precision not in _DTYPES:
         raise ValueError(f"precision '{precision}' is none of auto, {', '.join(_DTYPES)}")
     return _DTYPES[precision]

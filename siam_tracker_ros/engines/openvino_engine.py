@@ -27,6 +27,7 @@ from siam_tracker_ros.engines.graphs import (
     search_sizes,
 )
 from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.quantisation import rounded_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
@@ -40,7 +41,7 @@ def resolve_precision(precision: str) -> str:
     """
     if precision == "auto":
         return "fp32"
-    native = openvino_runtime.native_precisions() & _HINTS.keys()
+    native = openvino_runtime.native_precisions() & {*_HINTS, "int8"}
     if precision not in native:
         raise EngineUnavailableError(
             f"engine 'openvino' has no {precision} on this CPU, which computes in {', '.join(sorted(native))}"
@@ -56,14 +57,20 @@ class OpenVinoEngine(GraphEngine):
     def __init__(self, entry: ZooEntry, network: SiameseNetwork, precision: str) -> None:
         """Make all graphs ready that `entry` is known to use. `network` is kept, and must not change.
 
-        Raises EngineUnavailableError where OpenVINO is not installed, or without `precision`.
+        In int8 it is the search graph that is rounded, as the network's calibration says; the rest of the
+        work is done in bf16 where the CPU has that. Raises EngineUnavailableError where OpenVINO is not
+        installed, or without `precision`, or in int8 without a calibration.
         """
         super().__init__(entry)
         self.device = torch.device("cpu")
         self.precision = resolve_precision(precision)
+        beside = "bf16" if "bf16" in openvino_runtime.native_precisions() else "fp32"
+        self._hint = _HINTS[beside if self.precision == "int8" else self.precision]
         self._tracking = entry.tracking
-        self._network = network
-        self._key = network_key(entry, network)
+        self._networks: dict[str, SiameseNetwork] = {"": network}
+        if precision == "int8":
+            self._networks["search"] = rounded_copy(network)
+        self._keys = {graph: network_key(entry, each) for graph, each in self._networks.items()}
         self._compiled: dict[tuple[GraphName, int], _Compiled] = {}
         self._search_size = entry.tracking.instance_size
         for size in search_sizes(entry.tracking):
@@ -86,12 +93,13 @@ class OpenVinoEngine(GraphEngine):
         size = 0 if graph in OF_ONE_SIZE else search_size
         if (graph, size) not in self._compiled:
             name = f"openvino-{openvino_runtime.version()}/{graph}-{size}"
-            file = kept(self._key, name, partial(self._convert, graph, search_size)) / _FILE
-            self._compiled[graph, size] = _Compiled(file, self.precision)
+            key = self._keys.get(graph, self._keys[""])
+            file = kept(key, name, partial(self._convert, graph, search_size)) / _FILE
+            self._compiled[graph, size] = _Compiled(file, self._hint)
         return self._compiled[graph, size]
 
     def _convert(self, graph: GraphName, search_size: int, folder: Path) -> None:
-        network = copy.deepcopy(self._network).cpu().float().eval()
+        network = copy.deepcopy(self._networks.get(graph, self._networks[""])).cpu().float().eval()
         # The tracker may be running in inference mode, whose tensors cannot be traced.
         with torch.inference_mode(False), torch.no_grad():
             model = _converted(cut(network, self._tracking, search_size)[graph], graph in OF_IMAGES)
@@ -103,9 +111,9 @@ def _converted(graph: Graph, of_images: bool) -> Any:
     ov = openvino_runtime.openvino()
     with warnings.catch_warnings():
         # Sizes and branches are meant to become constants.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(graph.module, graph.inputs, check_trace=False)
+        traced = torch.jit.trace(graph.module, graph.inputs, check_trace=False)  # type: ignore[no-untyped-call]
         model = ov.convert_model(traced, example_input=graph.inputs)
     model.reshape({i: list(tensor.shape) for i, tensor in enumerate(graph.inputs)})
     ends = ov.preprocess.PrePostProcessor(model)
@@ -121,10 +129,10 @@ def _converted(graph: Graph, of_images: bool) -> Any:
 class _Compiled:
     """One graph, compiled; it reads and writes PyTorch's memory."""
 
-    def __init__(self, file: Path, precision: str) -> None:
+    def __init__(self, file: Path, hint: str) -> None:
         options = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "CACHE_DIR": str(file.parent),
         }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from siam_tracker_ros.engines.names import EngineName, Precision
 from siam_tracker_ros.evaluation.regions import MaskRegion, Polygon
 from siam_tracker_ros.evaluation.sequence import EvaluationError
 from siam_tracker_ros.tracking.boxes import Box
@@ -59,6 +60,8 @@ class TrackerSpec:
     model: str | None = None
     device: str = "auto"
     long_term: bool | None = None
+    engine: EngineName = "auto"
+    precision: Precision = "auto"
 
     @property
     def is_results(self) -> bool:
@@ -84,7 +87,9 @@ def make_tracker(spec: TrackerSpec) -> EvaluatedTracker:
     from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
     return SiamEvaluated(
-        SiamTracker.from_weights(spec.text, model=spec.model, device=spec.device, long_term=spec.long_term)
+        SiamTracker.from_weights(
+            spec.text, spec.model, spec.device, spec.precision, spec.long_term, spec.engine
+        )
     )
 
 

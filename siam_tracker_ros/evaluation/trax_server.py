@@ -59,7 +59,12 @@ def registry_entry(spec: TrackerSpec, kind: str) -> str:
     """The lines of a trackers.ini by which the VOT tool kit knows the tracker, run by this Python."""
     options = [
         *(["--model", spec.model] if spec.model else []),
-        *(["--device", spec.device] if spec.device != "auto" else []),
+        *(
+            word
+            for option in ("device", "engine", "precision")
+            if getattr(spec, option) != "auto"
+            for word in (f"--{option}", getattr(spec, option))
+        ),
         *([] if spec.long_term is None else ["--long-term" if spec.long_term else "--no-long-term"]),
     ]
     weights = str(Path(spec.text).resolve()) if Path(spec.text).is_file() else spec.text

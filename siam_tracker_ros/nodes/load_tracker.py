@@ -8,7 +8,8 @@ from typing import cast
 
 import numpy as np
 
-from siam_tracker_ros.engines.device import Precision, resolve_device
+from siam_tracker_ros.engines.device import resolve_device
+from siam_tracker_ros.engines.names import EngineName, Precision
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.weights import find_weights, read_manifest, sha256_of
 from siam_tracker_ros.nodes.tracker_parameters import TrackerParameters
@@ -32,8 +33,8 @@ class LoadedTracker:
 def load_tracker(parameters: TrackerParameters) -> LoadedTracker:
     """Load and warm up what `parameters` name.
 
-    Raises CheckpointError, UnknownModelError, AmbiguousModelError, DeviceUnavailableError or
-    WeightsHashError.
+    Raises CheckpointError, UnknownModelError, AmbiguousModelError, DeviceUnavailableError,
+    EngineUnavailableError or WeightsHashError.
     """
     # First what takes no time to find out.
     resolve_device(parameters.device)
@@ -45,6 +46,7 @@ def load_tracker(parameters: TrackerParameters) -> LoadedTracker:
         parameters.device,
         cast(Precision, parameters.precision),
         _LONG_TERM[parameters.long_term],
+        cast(EngineName, parameters.engine),
     )
     warm_up(tracker)
     return LoadedTracker(tracker, digest)

@@ -32,6 +32,7 @@ class TrackerHealth:
     targets: tuple[str, ...] = ()
     model: str = ""
     device: str = ""
+    engine: str = ""
     buffered: tuple[int, int, float] = (0, 0, 0.0)
     last_init_error: str = ""
 
@@ -44,6 +45,7 @@ def diagnostic_status(name: str, health: TrackerHealth) -> DiagnosticStatus:
         "lifecycle state": health.lifecycle,
         "model": health.model,
         "device": health.device,
+        "engine": health.engine,
         "targets": ", ".join(health.targets),
         "image rate (Hz)": f"{health.image_rate:.1f}",
         "track rate (Hz)": f"{health.track_rate:.1f}",

@@ -118,7 +118,9 @@ class TrackerNode(OrderlyLifecycleNode):
             self._detections = self.create_lifecycle_publisher(array, "detections", 10)
         if self._converter.trouble:
             self.get_logger().warning(self._converter.trouble)
-        self.get_logger().info(f"configured: {tracker.entry.name} on {tracker.device_note}")
+        self.get_logger().info(
+            f"configured: {tracker.entry.name} on {tracker.device_note}; {tracker.engine_note}"
+        )
         self.on_change()
 
     @transition
@@ -320,6 +322,7 @@ class TrackerNode(OrderlyLifecycleNode):
             targets=tuple(worker.target_ids),
             model=loaded.tracker.entry.name,
             device=str(loaded.tracker.device),
+            engine=f"{loaded.tracker.engine.name} {loaded.tracker.engine.precision}",
             buffered=worker.buffered,
             last_init_error=self._last_init_error,
         )

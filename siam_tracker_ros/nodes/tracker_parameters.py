@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from siam_tracker_ros.engines.names import ENGINE_HELP, ENGINES, PRECISION_HELP, PRECISIONS
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 from siam_tracker_ros.nodes.image_parameters import image_reliability, image_transport, mono16_full_scale
 from siam_tracker_ros.nodes.parameter_struct import parameter
@@ -37,10 +38,11 @@ class TrackerParameters:
         "auto, cpu, cuda or cuda:N. auto takes the first GPU, or the CPU where there is none.",
         fixed_because=_LOADED,
     )
+    engine: str = parameter("auto", ENGINE_HELP, choices=ENGINES, fixed_because=_LOADED)
     precision: str = parameter(
         "auto",
-        "Number type of the network. auto: fp16 on a GPU, fp32 on the CPU.",
-        choices=("auto", "fp32", "fp16", "bf16"),
+        PRECISION_HELP,
+        choices=PRECISIONS,
         fixed_because=_LOADED,
     )
     long_term: str = parameter(

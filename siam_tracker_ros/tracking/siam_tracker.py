@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siam_tracker_ros.engines.build import EngineName, build_engine
-from siam_tracker_ros.engines.device import Precision, resolve_device
+from siam_tracker_ros.engines.choose import choose_engine
+from siam_tracker_ros.engines.device import resolve_device
 from siam_tracker_ros.engines.engine import Response
+from siam_tracker_ros.engines.names import EngineName, Precision
 from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkpoint
 from siam_tracker_ros.models.config import TrackingConfig, ZooEntry
 from siam_tracker_ros.models.mask import Cells
@@ -209,8 +210,8 @@ class SiamTracker:
         """
         self.entry = entry
         self.device, self.device_note = resolve_device(device)
-        self.engine = build_engine(engine, entry, network, self.device, precision)
-        """What runs the network."""
+        self.engine, self.engine_note = choose_engine(engine, entry, network, self.device, precision)
+        """What runs the network, and words on why it does."""
         self.step = captured_step(entry, self.engine)
         """What carries out the whole step on the device, where one does."""
         self._decoder = ResponseDecoder(entry, self.device)
@@ -225,13 +226,14 @@ class SiamTracker:
         device: str = "auto",
         precision: Precision = "auto",
         long_term: bool | None = None,
-        engine: EngineName = "torch",
+        engine: EngineName = "auto",
     ) -> SiamTracker:
         """Tracker from a weight file, by path or by name.
 
         `model` names the zoo entry where the file neither says nor fits exactly one. `long_term`
-        overrides the entry's own setting. Raises CheckpointError, UnknownModelError, AmbiguousModelError,
-        DeviceUnavailableError or EngineUnavailableError.
+        overrides the entry's own setting. `engine` auto is the fastest on this machine, which is measured the
+        first time and then remembered (`engines.choose`). Raises CheckpointError, UnknownModelError,
+        AmbiguousModelError, DeviceUnavailableError or EngineUnavailableError.
         """
         resolve_device(device)
         path = find_weights(weights)
