@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from siam_tracker_ros.engines.names import ENGINES, PRECISIONS
 from siam_tracker_ros.errors import SiamTrackerError
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 HELP = "measure speed, memory and energy on this machine, alone or beside PySOT's and OpenCV's trackers"
 
-ENGINES = ("torch", "openvino", "onnxruntime", "tensorrt")
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+# Without auto, which stands for one of them.
+_ENGINES, _PRECISIONS = ENGINES[1:], PRECISIONS[1:]
 _DEFAULT_SECONDS, _DEFAULT_GRAPH_SECONDS = 5.0, 20.0
 
 
@@ -51,9 +52,9 @@ def _count(text: str) -> int:
 
 def _engine(text: str) -> str:
     engine, colon, precision = text.partition(":")
-    if engine not in (*ENGINES, "auto", "all") or (colon and precision not in PRECISIONS):
+    if engine not in (*ENGINES, "all") or (colon and precision not in PRECISIONS):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no engine: {', '.join(ENGINES)}, auto or all; openvino:bf16 adds a precision"
+            f"'{text}' is no engine: {', '.join(ENGINES)}, or all; openvino:bf16 adds a precision"
         )
     return text
 
@@ -75,16 +76,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_engine,
         default=["torch"],
         metavar="E",
-        help=f"{', '.join(ENGINES)}, auto (the fastest here), or all; openvino:bf16 takes this precision "
+        help=f"{', '.join(_ENGINES)}, auto (the fastest here), or all; openvino:bf16 takes this precision "
         "alone (default torch)",
     )
     what.add_argument(
         "--precisions",
         nargs="+",
-        choices=("auto", *PRECISIONS, "all"),
+        choices=(*PRECISIONS, "all"),
         default=["auto"],
         metavar="P",
-        help=f"{', '.join(PRECISIONS)}, auto (the engine's own on this device), or all (default auto)",
+        help=f"{', '.join(_PRECISIONS)}, auto (the engine's fastest on this device), or all (default auto)",
     )
     what.add_argument(
         "--sizes",
@@ -259,8 +260,8 @@ def _configurations(args: argparse.Namespace, device: str) -> list[Configuration
     from siam_tracker_ros.models.zoo import get_entry
 
     models = [get_entry(name).name for name in dict.fromkeys(args.models)]
-    engines = list(ENGINES) if "all" in args.engines else args.engines
-    precisions = list(PRECISIONS) if "all" in args.precisions else args.precisions
+    engines = list(_ENGINES) if "all" in args.engines else args.engines
+    precisions = list(_PRECISIONS) if "all" in args.precisions else args.precisions
     ran = runners(engines, precisions)
     if args.pysot:
         from siam_tracker_ros.benchmark.pysot import PysotBaseline
