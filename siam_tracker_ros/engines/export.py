@@ -21,10 +21,11 @@ from siam_tracker_ros.engines.onnx_file import (
     OPSETS,
     TOLERANCES,
     FilePrecision,
-    checker,
     difference,
     reference_outputs,
+    require_writer,
     run_onnx,
+    runner,
     write_onnx,
 )
 from siam_tracker_ros.models.config import ZooEntry
@@ -62,10 +63,11 @@ def export(
     Every file is run and compared with PyTorch, which `say` tells line by line. `weights_sha256` is None for
     a network without weights of its own. Raises ExportError where an option makes no sense, the folder exists
     or cannot be made, or a file does not do what PyTorch does; no folder is left then. Raises
-    EngineUnavailableError where nothing is installed to run the files.
+    EngineUnavailableError where a package that this needs is missing.
     """
     _check(entry, options)
-    runner = checker() if options.format == "onnx" else openvino_runtime.version()
+    require_writer()
+    checked_with = runner() if options.format == "onnx" else f"openvino {openvino_runtime.version()}"
     if folder.exists():
         raise ExportError(f"{folder} exists already: remove it, or name another with --out")
     try:
@@ -75,7 +77,7 @@ def export(
         raise ExportError(f"{folder} cannot be made: {error.strerror or error}") from error
     try:
         graphs = _write_graphs(entry, network, options, part, say)
-        manifest = _manifest(entry, weights_sha256, options, graphs, runner)
+        manifest = _manifest(entry, weights_sha256, options, graphs, checked_with)
         (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         # Temporary folders are their owner's alone; this one is for others too.
         part.chmod(0o755)
@@ -181,7 +183,7 @@ def _manifest(
     weights_sha256: str | None,
     options: ExportOptions,
     graphs: Mapping[str, Mapping[str, object]],
-    runner: str,
+    checked_with: str,
 ) -> dict[str, object]:
     return {
         "entry": entry.name,
@@ -193,7 +195,7 @@ def _manifest(
         "images": "float32 [N, 3, H, W], channels blue, green, red, 0..255",
         "graphs": graphs,
         "tolerance": TOLERANCES[options.precision],
-        "checked_with": runner,
+        "checked_with": checked_with,
         "torch": torch.__version__,
         "tracking": asdict(entry.tracking),
     }
