@@ -85,7 +85,8 @@ def _blocks(entry: ZooEntry) -> tuple[list[_Block], list[tuple[_Block, _Block]]]
     model, tracking, shapes = entry.model, entry.tracking, _shapes(entry)
     column = 2.0
     rows = (_EXEMPLAR, _SEARCH)
-    names = ("exemplar", "search region")
+    scales = f",\nat {tracking.pyramid.count} scales" if tracking.pyramid else ""
+    names = ("exemplar", f"search region{scales}")
     sizes = (tracking.exemplar_size, tracking.instance_size)
     images = [
         _Block(0, y, f"{name}\n{size} x {size} x 3", "image")
@@ -138,7 +139,9 @@ def _blocks(entry: ZooEntry) -> tuple[list[_Block], list[tuple[_Block, _Block]]]
     blocks.append(head)
     arrows += [(each, head) for each in last]
     cells = shapes.cls.shape[-1]
-    outputs = [f"score\n{cells} x {cells} x {shapes.cls.shape[1]}"]
+    # A logistic head gives no logit of the background; what stands for it is made up of zeros.
+    logits = model.anchor_num if model.logistic else shapes.cls.shape[1]
+    outputs = [f"score\n{cells} x {cells} x {logits}"]
     if model.head in ("similarity", "correlation"):
         outputs = [f"response map\n{cells} x {cells}"]
     else:
