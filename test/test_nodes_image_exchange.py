@@ -11,14 +11,15 @@ import pytest
 pytest.importorskip("rclpy", reason="NOT TESTED: no ROS 2 here")
 pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
 
-from graph_process import Listener
-from rclpy.qos import qos_profile_sensor_data
+from graph_process import DEADLINE_S, Listener
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from siam_tracker_ros.nodes.image_exchange import ImageExchange, ImagePublisher, ImageSubscription
 from siam_tracker_ros.nodes.image_messages import image_message
 from siam_tracker_ros.nodes.image_topic import ImageTopic
+from siam_tracker_ros.nodes.prompt_subscription import PromptSubscription
 
 TOPIC = ImageTopic("/image", Image, qos_profile_sensor_data)
 FRAME = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -89,6 +90,38 @@ def test_others_are_served_by_the_middleware(ros_domain: int) -> None:
         far = other.hear(Image, "image", qos_profile_sensor_data)
         other.wait(lambda: far, "an image outside", lambda: camera.publish(image(2)))
         assert far[0].header.frame_id == "2"
+
+
+def test_a_prompt_subscription_needs_no_executor(ros_domain: int) -> None:
+    """It hears in a thread of its own, also after a callback failed, until it is closed."""
+    with Listener() as one:
+        heard: list[str] = []
+        threads: set[str] = set()
+        arrived = threading.Condition()
+
+        def take(message: Image) -> None:
+            with arrived:
+                heard.append(message.header.frame_id)
+                threads.add(threading.current_thread().name)
+                arrived.notify_all()
+            if message.header.frame_id == "1":
+                raise ValueError("an image it does not like")
+
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        subscription = PromptSubscription(one.node, Image, "image", take, qos)
+        camera = one.node.create_publisher(Image, "image", qos)
+        one.wait(camera.get_subscription_count, "the subscription")
+        with arrived:
+            for number in range(3):
+                camera.publish(image(number))
+            assert arrived.wait_for(lambda: len(heard) == 3, DEADLINE_S)
+        assert heard == ["0", "1", "2"]
+        assert threads == {"image reader"}
+        subscription.close()
+        assert not [thread for thread in threading.enumerate() if thread.name == "image reader"]
+        camera.publish(image(3))
+        one.spin(3)
+        assert len(heard) == 3
 
 
 def test_without_an_exchange_all_is_the_middleware(ros_domain: int) -> None:

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from siam_tracker_ros.nodes.image_topic import ImageTopic
+from siam_tracker_ros.nodes.prompt_subscription import PromptSubscription
 
 _Key = tuple[str, type]
 
@@ -88,8 +89,8 @@ class ImagePublisher:
 class ImageSubscription:
     """Calls `callback` with each image of `topic` until it is closed.
 
-    Images of this process come in the publisher's thread if `any_thread`, which is soonest, else like all
-    others in that of the node's executor, the newest of them as many as the topic's depth.
+    In the thread of the node's executor; or, with `any_thread`, where it is soonest: in the publisher's, or
+    one of its own where images come from another process.
     """
 
     def __init__(
@@ -103,9 +104,14 @@ class ImageSubscription:
         self._node, self._exchange = node, exchange
         self._key = (topic.name, topic.type)
         self._subscription: Any = None
+        self._prompt: PromptSubscription | None = None
         self._reader: _Reader | None = None
         if exchange is None or not exchange.publishes(self._key):
-            self._subscription = node.create_subscription(topic.type, topic.name, callback, topic.qos)
+            what = topic.type, topic.name, callback, topic.qos
+            if any_thread:
+                self._prompt = PromptSubscription(node, *what)
+            else:
+                self._subscription = node.create_subscription(*what)
             return
         self._reader = _Reader(callback) if any_thread else _QueuedReader(node, callback, topic.qos.depth)
         exchange.add(self._key, self._reader)
@@ -119,10 +125,12 @@ class ImageSubscription:
         """No callback is called any more, nor under way, after this."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
+        if self._prompt is not None:
+            self._prompt.close()
         if self._reader is not None and self._exchange is not None:
             self._exchange.remove(self._key, self._reader)
             self._reader.close()
-        self._subscription = self._reader = None
+        self._subscription = self._prompt = self._reader = None
 
 
 class _Reader:
