@@ -15,6 +15,7 @@ from test_tracker import ENTRY
 from test_training_family import small
 
 from siam_tracker_ros.engines import onnx_engine
+from siam_tracker_ros.engines.build import build_engine
 from siam_tracker_ros.engines.errors import EngineUnavailableError
 from siam_tracker_ros.engines.gpu import gpu_file_name
 from siam_tracker_ros.engines.onnx_engine import resolve_file_precision
@@ -25,11 +26,8 @@ from siam_tracker_ros.engines.tensorrt_engine import (
     plan_name,
     tensorrt_library,
 )
-from siam_tracker_ros.models.checkpoint import load_state, read_checkpoint
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
-from siam_tracker_ros.models.siamese import SiameseNetwork
-from siam_tracker_ros.models.weights import find_weights
 from siam_tracker_ros.models.zoo import ZOO
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
 
@@ -54,11 +52,10 @@ def test_tracks_as_pytorch_does(entry: ZooEntry, onnxruntime) -> None:
 
 def test_real_footage_is_followed_as_in_pytorch(data_dir: Path, onnxruntime) -> None:
     """The shipped weights, within the tolerances that PySOT's own numbers are held to."""
-    entry = ZOO[DEFAULT_WEIGHTS]
-    network = SiameseNetwork(entry.model).eval()
-    load_state(network, read_checkpoint(find_weights(DEFAULT_WEIGHTS)).state, DEFAULT_WEIGHTS)
-    theirs, ours = (SiamTracker(entry, network, "cpu", "fp32") for _ in range(2))
-    ours.engine = OnnxRuntimeEngine(entry, network, CPU, "fp32")
+    theirs, ours = (
+        SiamTracker.from_weights(DEFAULT_WEIGHTS, device="cpu", engine=engine, precision="fp32")
+        for engine in ("torch", "onnxruntime")
+    )
     footage = data_dir / "sequences" / "davis_blackswan"
     frames = [cv2.imread(str(path)) for path in sorted((footage / "img").iterdir())[:8]]
     box = np.loadtxt(footage / "groundtruth.txt", delimiter=",")[0][:4]
@@ -117,7 +114,7 @@ def test_tensorrt_tracks_as_pytorch_does(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineUnavailableError, match="runs on CUDA devices, not on cpu"):
-        TensorRtEngine(ENTRY, seeded(SMALL), CPU, "auto")
+        build_engine("tensorrt", ENTRY, seeded(SMALL), CPU, "auto")
     with pytest.raises(EngineUnavailableError, match=r"TensorRT 10 or newer, and this is 8\.6\.1"):
         check_version("8.6.1")
     check_version("10.13.3.9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -38,6 +39,13 @@ def onnxruntime_library() -> ModuleType:
     return module
 
 
+def offers_tensorrt() -> bool:
+    """Whether TensorRT is here as ONNX Runtime's provider alone, without a Python package of its own."""
+    if find_spec("tensorrt") is not None or find_spec("onnxruntime") is None:
+        return False
+    return "TensorrtExecutionProvider" in onnxruntime_library().get_available_providers()
+
+
 class OnnxRuntimeEngine(OnnxEngine):
     """Runs graphs by ONNX Runtime. Tensors stay on the device from one graph to the next."""
 
@@ -70,6 +78,8 @@ class OnnxRuntimeEngine(OnnxEngine):
 
 
 def _check_available(provider: Provider, device: torch.device) -> None:
+    if provider != "CPUExecutionProvider" and device.type != "cuda":
+        raise EngineUnavailableError(f"{provider} runs on CUDA devices, not on {device}")
     available = onnxruntime_library().get_available_providers()
     if provider not in available:
         raise EngineUnavailableError(

@@ -1,7 +1,7 @@
 """TensorRT as the engine: the network's graphs compiled for one GPU, from ONNX files.
 
-It is TensorRT's own library, which every Jetson has with its system, and not a provider of ONNX Runtime, of
-which a Jetson needs a build of its own; where that is what is installed, `engines.build` takes it.
+It is TensorRT's own library, which every Jetson has with its system, and not the provider of ONNX Runtime, of
+which a Jetson needs a build of its own; where that provider is all there is, `engines.build` takes it.
 """
 
 from __future__ import annotations
