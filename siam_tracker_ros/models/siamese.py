@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from siam_tracker_ros.models.attention import FeatureEnhance
 from siam_tracker_ros.models.backbones import build_backbone, refine_layers
 from siam_tracker_ros.models.config import ModelConfig
+from siam_tracker_ros.models.int8_calibration import Calibration
 from siam_tracker_ros.models.mask import Cells, MaskCorr, Refine, mask_windows, refine_windows
 from siam_tracker_ros.models.neck import AdjustAllLayer
 from siam_tracker_ros.models.region import BOX_STDS, BoxHead, FeatureFusion, RegionMaskHead
@@ -126,6 +127,8 @@ class SiameseNetwork(nn.Module):
     rpn_head: Head
     mask_head: MaskCorr
     refine_head: Refine
+    calibration: Calibration | None = None
+    """How its search side is rounded to int8, where that was calibrated."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
