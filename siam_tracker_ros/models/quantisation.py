@@ -14,7 +14,7 @@ any size of search region.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,8 +75,13 @@ class RoundedConv2d(nn.Module):
 def calibrate(network: SiameseNetwork, inputs: Sequence[SearchInputs], weights_sha256: str) -> Calibration:
     """Observe the float32 `network` on `inputs`, all of one size, and correct the biases of its rounded form.
 
-    The network is left as it is. Raises QuantisationError where there are no inputs.
+    The network is left as it is. Raises QuantisationError where there are no inputs,
+    or the network mixes both branches.
     """
+    if network.config.attention:
+        raise QuantisationError(
+            "int8 is not there for networks that attend: their kernels change every frame"
+        )
     if not inputs:
         raise QuantisationError("there is nothing to calibrate on: no search regions were seen")
     crops = torch.cat([each.crops for each in inputs])
@@ -153,12 +158,9 @@ def _replace(network: nn.Module, name: str, low: float, high: float) -> None:
 
 
 @contextmanager
-def _hooked(network: nn.Module, names: Sequence[str], hook: object) -> Iterator[None]:
+def _hooked(network: nn.Module, names: Sequence[str], hook: Callable[..., Tensor | None]) -> Iterator[None]:
     """While it lasts, `hook` is called with the name, the module, its inputs and its output."""
-    handles = [
-        network.get_submodule(name).register_forward_hook(partial(hook, name))  # type: ignore[arg-type]
-        for name in names
-    ]
+    handles = [network.get_submodule(name).register_forward_hook(partial(hook, name)) for name in names]
     try:
         yield
     finally:

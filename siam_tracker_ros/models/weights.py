@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import yaml
 
 from siam_tracker_ros.models.checkpoint import CheckpointError
+from siam_tracker_ros.models.int8_calibration import (
+    SUFFIX,
+    Calibration,
+    QuantisationError,
+    read_calibration,
+)
 from siam_tracker_ros.shipped_files import share_folders
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS_ENV = "SIAM_TRACKER_WEIGHTS"
 MANIFEST_NAME = "zoo.yaml"
@@ -24,6 +33,8 @@ class Released:
     entry: str
     file: str
     sha256: str
+    int8_sha256: str | None = None
+    """Of the int8 calibration beside it, where there is one."""
 
 
 def own_folder() -> Path:
@@ -80,8 +91,11 @@ def read_manifest(folder: Path) -> dict[str, Released]:
         return {}
     try:
         items = yaml.safe_load(path.read_text(encoding="utf-8"))["weights"]
-        names = [field.name for field in fields(Released)]
-        released = [Released(**{name: str(item[name]) for name in names}) for item in items]
+        names = [field.name for field in fields(Released) if field.default is MISSING]
+        released = [
+            Released(**{name: str(item[name]) for name in names}, int8_sha256=item.get("int8_sha256"))
+            for item in items
+        ]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is no manifest of weights: {error!r}") from error
     return {item.file: item for item in released}
@@ -94,3 +108,25 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def calibration_beside(weights: Path) -> Calibration | None:
+    """The int8 calibration that lies beside a weight file as NAME.int8.json; None where there is none.
+
+    One that was made for other weights is passed over with a warning. Raises QuantisationError for a file
+    that is none, or not the one in the manifest, and CheckpointError where the manifest is not one.
+    """
+    path = weights.with_name(weights.stem + SUFFIX)
+    if not path.is_file():
+        return None
+    released = read_manifest(weights.parent).get(weights.name)
+    if released is not None and released.int8_sha256 not in (None, sha256_of(path)):
+        raise QuantisationError(
+            f"{path} has the SHA-256 {sha256_of(path)}, but {MANIFEST_NAME} says {released.int8_sha256}: get "
+            f"the file again, or correct {MANIFEST_NAME}"
+        )
+    calibration = read_calibration(path)
+    if calibration.weights_sha256 != sha256_of(weights):
+        logger.warning("%s is not used: it was made for other weights than %s", path, weights)
+        return None
+    return calibration

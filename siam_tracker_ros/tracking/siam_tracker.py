@@ -22,7 +22,7 @@ from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkp
 from siam_tracker_ros.models.config import TrackingConfig, ZooEntry
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import SiameseNetwork, stack_templates
-from siam_tracker_ros.models.weights import find_weights
+from siam_tracker_ros.models.weights import calibration_beside, find_weights
 from siam_tracker_ros.models.zoo import with_long_term
 from siam_tracker_ros.tracking.boxes import CenterBox, checked_box, clip_to_frame
 from siam_tracker_ros.tracking.captured_step import MAX_TARGETS, CapturedStep, captured_step
@@ -243,6 +243,7 @@ class SiamTracker:
             entry = with_long_term(entry, long_term)
         network = SiameseNetwork(entry.model).eval()
         load_state(network, checkpoint.state, str(path))
+        network.calibration = calibration_beside(path)
         return cls(entry, network, device, precision, engine)
 
     @property
