@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from siam_tracker_ros.benchmark.graph_report import Stored, graph_markdown, read_graph_run
 from siam_tracker_ros.benchmark.measurement import Run, read_run
 from siam_tracker_ros.benchmark.tables import run_markdown, runner_of
 from siam_tracker_ros.cli import main as siam_tracker
@@ -31,6 +32,7 @@ FIGURE = STORED / "targets.svg"
 BLOCK = re.compile(r"(<!-- bench (\w+) -->\n).*?(<!-- end of bench -->)", re.DOTALL)
 # The table of models is known by this column, and has the frame rates after it.
 COST = "MACs a frame"
+GRAPH = "graph"
 
 GPU_ENGINES = ["torch:fp16", "torch:fp32", "tensorrt:fp16"]
 ENGINES = ["torch:fp32", "openvino:fp32", "openvino:bf16", "openvino:int8"]
@@ -56,6 +58,10 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
         "targets": [
             DEFAULT_WEIGHTS, "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
             "--targets", "1", "2", "4", "8", "16", "--seconds", "2", "--figure", str(FIGURE),
+        ],
+        GRAPH: [
+            "--ros", "--composed", "--seconds", "10",
+            "--sizes", "640x480", "1920x1080", "--rates", "30", "60",
         ],
         "models": ["--turns", "--engines", "torch:fp32", "openvino:bf16", "--frames", "30", "--seconds", "3"],
     }  # fmt: skip
@@ -90,17 +96,20 @@ def measure(name: str, arguments: Sequence[str], cache: str) -> None:
         sys.exit(status)
 
 
-def render(readme: str, runs: Mapping[str, Run]) -> str:
+def render(readme: str, runs: Mapping[str, Run | Stored]) -> str:
     """README with the blocks and the columns that `runs` give; what has no run stays as it is."""
 
     def block(match: re.Match[str]) -> str:
         begin, name, end = match.groups()
         if name not in runs:
             return match[0]
-        return f"{begin}\n{run_markdown(runs[name], details=False)}\n\n{end}"
+        run = runs[name]
+        text = run_markdown(run, details=False) if isinstance(run, Run) else graph_markdown(run)
+        return f"{begin}\n{text}\n\n{end}"
 
     readme = BLOCK.sub(block, readme)
-    return with_frame_rates(readme, runs["models"]) if "models" in runs else readme
+    models = runs.get("models")
+    return with_frame_rates(readme, models) if isinstance(models, Run) else readme
 
 
 def with_frame_rates(readme: str, run: Run) -> str:
@@ -137,9 +146,12 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def stored_runs() -> dict[str, Run]:
+def stored_runs() -> dict[str, Run | Stored]:
     """What is stored, by name."""
-    return {path.stem: read_run(path) for path in sorted(STORED.glob("*.json"))}
+    return {
+        path.stem: read_graph_run(path) if path.stem == GRAPH else read_run(path)
+        for path in sorted(STORED.glob("*.json"))
+    }
 
 
 def main() -> int:

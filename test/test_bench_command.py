@@ -212,6 +212,7 @@ def test_an_engine_makes_what_it_keeps_before_its_memory_is_measured(
         (["--scores", "/nonexistent"], "cannot read /nonexistent"),
         (["--json", "/proc/version/run.json"], "is a file, not a folder"),
         (["--ros", "--targets", "2"], "one target of one model"),
+        (["--ros", "--engines", "torch", "openvino"], "one target of one model in one engine"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(
@@ -227,7 +228,7 @@ def test_the_node_is_measured_on_a_graph(
     ros_domain: int, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("siam_tracker_msgs.msg", reason="NOT TESTED: the interfaces are not built")
-    from siam_tracker_ros.benchmark.graph import TIMES, TOTAL
+    from siam_tracker_ros.benchmark.graph_report import TIMES, TOTAL
 
     file = tmp_path / "node.json"
     given = ["--ros", "--composed", "--seconds", "2", "--rates", "5", "--sizes", "160x120"]
@@ -274,7 +275,8 @@ def test_each_image_of_the_graph_is_accounted_for() -> None:
     from std_msgs.msg import Header
 
     from siam_tracker_msgs.msg import TrackArray
-    from siam_tracker_ros.benchmark.graph import TOTAL, Ears, GraphFigures, GraphRun, account
+    from siam_tracker_ros.benchmark.graph import Ears, GraphFigures, GraphRun, account
+    from siam_tracker_ros.benchmark.graph_report import TOTAL
 
     def tracks(number: int, dropped: int) -> tuple[int, TrackArray]:
         header = Header(stamp=Time(sec=number))

@@ -19,19 +19,17 @@ from sensor_msgs.msg import CameraInfo
 
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray
 from siam_tracker_msgs.srv import InitTarget
+from siam_tracker_ros.benchmark.graph_report import TIMES, TOTAL
 from siam_tracker_ros.benchmark.scene import scene, target_boxes
 from siam_tracker_ros.bringup.process import COMPOSITION, Plan, Process, Value
 from siam_tracker_ros.bringup.run import RunningGraph, RunOver
 from siam_tracker_ros.errors import SiamTrackerError
-from siam_tracker_ros.footage.latency import STAGES, stages_ms
+from siam_tracker_ros.footage.latency import stages_ms
 from siam_tracker_ros.footage.stamps import stamp_ns
 from siam_tracker_ros.nodes.client_node import ACTIVATE_S, CONFIGURE_S, ClientNode
 from siam_tracker_ros.process_memory import resident_mib
 
 TRACKER, CAMERA = "tracker_node", "still_camera_node"
-TIMES = (*STAGES, "delivery")
-"""What an image's time is made of; `delivery` goes from its tracks' publication to when they come here."""
-TOTAL = "stamp to tracks"
 _ANSWER_S, _REQUEST_S, _AGAIN_S = CONFIGURE_S + ACTIVATE_S, 30.0, 0.2
 # A composed node may still be loading its network; then the camera may not be there yet.
 _NOT_YET = (InitTarget.Response.INACTIVE, InitTarget.Response.TIMEOUT)

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siam_tracker_ros.benchmark.machine import Machine
 from siam_tracker_ros.markdown_table import markdown_table
 
 if TYPE_CHECKING:
     from siam_tracker_ros.benchmark.graph import GraphFigures
 
+TIMES = ("transport", "queue", "preprocess", "inference", "postprocess", "delivery")
+"""What an image's time is made of: footage.latency's stages, then the way of its tracks to who listens."""
+TOTAL = "stamp to tracks"
 _COLUMNS = (
     "nodes", "images", "images/s", "stamp to tracks, p50", "p99",
     "transport", "queue", "crop", "network", "decode", "delivery",
     "passed over", "lost", "memory",
 )  # fmt: skip
 
-
-def graph_markdown(measured: Sequence[GraphFigures]) -> str:
-    """A row for each run; stages are medians, ms."""
-    return markdown_table(list(_COLUMNS), [_row(one) for one in measured])
+Stored = Mapping[str, Any]
+"""A run of the command as plain values: `machine`, and `nodes` of one mapping a row."""
 
 
-def _row(figures: GraphFigures) -> list[str]:
-    from siam_tracker_ros.benchmark.graph import TIMES, TOTAL
+def graph_run(machine: Machine, measured: Sequence[GraphFigures]) -> Stored:
+    """A run as it is stored."""
+    return {"machine": asdict(machine), "nodes": [_values(one) for one in measured]}
 
-    times = figures.percentiles(50, 99)
-    run = figures.run
-    total_p50, total_p99 = times[TOTAL]
+
+def read_graph_run(path: Path) -> Stored:
+    """A stored run."""
+    stored: Stored = json.loads(path.read_text(encoding="utf-8"))
+    return stored
+
+
+def graph_markdown(run: Stored) -> str:
+    """The machine, and a row for each that was measured; stages are medians, ms."""
+    machine = Machine(**run["machine"])
+    return "\n".join(
+        (*machine.lines(), "", markdown_table(list(_COLUMNS), [_row(one) for one in run["nodes"]]))
+    )
+
+
+def _row(node: Stored) -> list[str]:
+    times, images = node["ms"], node["images"]
     return [
-        "composed" if run.composed else "separate",
-        f"{run.width}x{run.height}",
-        f"{run.rate:g}",
-        f"{total_p50:.1f} ms",
-        f"{total_p99:.1f} ms",
-        *(f"{times[name][0]:.2f}" for name in TIMES),
-        f"{figures.dropped} of {figures.published}",
-        str(figures.lost),
-        f"{figures.memory[-1][1]:.0f} MiB",
+        "composed" if node["composed"] else "separate",
+        "x".join(map(str, node["size"])),
+        f"{node['rate']:g}",
+        f"{times[TOTAL]['p50']:.1f} ms",
+        f"{times[TOTAL]['p99']:.1f} ms",
+        *(f"{times[name]['p50']:.2f}" for name in TIMES),
+        f"{images['dropped']} of {images['published']}",
+        str(images["lost"]),
+        f"{node['memory_mib']['end']:.0f} MiB",
     ]
 
 
-def graph_json(figures: GraphFigures) -> dict[str, Any]:
-    """A run as plain values."""
+def _values(figures: GraphFigures) -> dict[str, Any]:
     run = figures.run
     return {
         "composed": run.composed,

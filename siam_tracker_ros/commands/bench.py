@@ -74,10 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engines",
         nargs="+",
         type=_engine,
-        default=["torch"],
         metavar="E",
         help=f"{', '.join(_ENGINES)}, auto (the fastest here), or all; openvino:bf16 takes this precision "
-        "alone (default torch)",
+        "alone (default torch; with --ros what the node itself chooses)",
     )
     what.add_argument(
         "--precisions",
@@ -260,7 +259,8 @@ def _configurations(args: argparse.Namespace, device: str) -> list[Configuration
     from siam_tracker_ros.models.zoo import get_entry
 
     models = [get_entry(name).name for name in dict.fromkeys(args.models)]
-    engines = list(_ENGINES) if "all" in args.engines else args.engines
+    named = args.engines or ["torch"]
+    engines = list(_ENGINES) if "all" in named else named
     precisions = list(_PRECISIONS) if "all" in args.precisions else args.precisions
     ran = runners(engines, precisions)
     if args.pysot:
@@ -284,12 +284,11 @@ def _run_on_graph(args: argparse.Namespace) -> int:
         from siam_tracker_ros.benchmark.graph import GraphRun, measure_graph
     except ImportError as error:
         raise BenchCommandError(f"--ros needs ROS 2 and this package's interfaces: {error}") from error
-    from dataclasses import asdict
     from itertools import product
 
     from tqdm import tqdm
 
-    from siam_tracker_ros.benchmark.graph_report import graph_json, graph_markdown
+    from siam_tracker_ros.benchmark.graph_report import graph_markdown, graph_run
     from siam_tracker_ros.benchmark.machine import this_machine
     from siam_tracker_ros.bringup.own_domain import own_domain
     from siam_tracker_ros.footage.whole_file import check_output_file, write_whole
@@ -307,10 +306,9 @@ def _run_on_graph(args: argparse.Namespace) -> int:
     with own_domain(), tqdm(runs, disable=not sys.stderr.isatty(), leave=False, unit="row") as bar:
         for run in bar:
             measured.append(measure_graph(run, seconds, parameters))
-    machine = this_machine()
-    print("\n".join((*machine.lines(), "", graph_markdown(measured))))
+    stored = graph_run(this_machine(), measured)
+    print(graph_markdown(stored))
     if args.json:
-        stored = {"machine": asdict(machine), "nodes": [graph_json(figures) for figures in measured]}
         write_whole(args.json, json.dumps(stored, indent=2) + "\n")
     return 0
 
@@ -322,15 +320,20 @@ def _node_parameters(args: argparse.Namespace) -> dict[str, bool | int | float |
         or args.opencv
         or args.turns
         or len(args.models) > 1
-        or any(len(listed) > 1 for listed in (args.engines, args.precisions))
+        or len(args.engines or ()) > 1
+        or len(args.precisions) > 1
+        or "all" in (*(args.engines or ()), *args.precisions)
         or args.targets != [1]
     ):
         raise BenchCommandError(
-            "--ros measures one target of one model: leave out --pysot, --opencv, --turns and --targets"
+            "--ros measures one target of one model in one engine: leave out --pysot, --opencv, --turns, "
+            "--targets and lists"
         )
+    engine, colon, precision = (args.engines or ["auto"])[0].partition(":")
     parameters: dict[str, bool | int | float | str] = {
         "device": args.device,
-        "precision": args.precisions[0],
+        "engine": engine,
+        "precision": precision if colon else args.precisions[0],
     }
     if args.models:
         parameters["weights"] = args.models[0]
