@@ -16,9 +16,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from test_device_step import networks_that_fit
-from test_networks import SMALL, seeded
-from test_tracker import ENTRY, scene
+from test_device_step import moving_scene, networks_that_fit, trained, with_sampled_crops
+from test_tracker import scene
 
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import get_entry
@@ -33,11 +32,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 BOXES = [(100, 80, 50, 60), (-20, -10, 60, 40), (260, 190, 70, 60), (30, 120, 40, 40), (180, 40, 30, 50)]
-FRAMES = [scene(240, 320, seed) for seed in (0, 0, 1, 2)]
+FRAMES = moving_scene(4)
 
 
 def on_cuda(precision: Any = "fp16") -> SiamTracker:
-    tracker = SiamTracker(ENTRY, seeded(SMALL), device="cuda", precision=precision)
+    tracker = trained("cuda", precision)
     assert tracker.step is not None
     return tracker
 
@@ -49,25 +48,42 @@ def launched_one_by_one(tracker: SiamTracker) -> SiamTracker:
     return tracker
 
 
-def assert_near(ours: list[TrackResult], theirs: list[TrackResult], px: float, score: float) -> None:
+def assert_same(ours: list[TrackResult], theirs: list[TrackResult]) -> None:
+    """The same arithmetic on the same input."""
     for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a.box, b.box, atol=px)
-        assert a.score == pytest.approx(b.score, abs=score)
-        assert a.confidence == pytest.approx(b.confidence, abs=2 * score)
+        np.testing.assert_allclose(a.box, b.box, atol=1e-3)
+        assert a.score == pytest.approx(b.score, abs=1e-4)
+
+
+def assert_near(ours: list[TrackResult], theirs: list[TrackResult], px: float) -> None:
+    """Boxes within `px`, but for those where two anchors are as good as each other: one in five at most.
+
+    In half precision on the CPU, 14 boxes of 15 were within 0.1 px of single precision, and one 0.9 px off.
+    """
+    off, masks_off = [], []
+    for a, b in zip(ours, theirs, strict=True):
+        off.append(np.abs(np.subtract(a.box, b.box)).max())
+        assert a.score == pytest.approx(b.score, abs=0.02)
+        assert a.confidence == pytest.approx(b.confidence, abs=0.04)
         assert (a.mask is None) == (b.mask is None)
         if a.mask is not None and b.mask is not None:
-            assert (a.mask.to_frame() ^ b.mask.to_frame()).mean() < 2e-3
+            masks_off.append((a.mask.to_frame() ^ b.mask.to_frame()).mean())
+    assert np.mean(np.array(off) < px) >= 0.8, off
+    assert max(off) < 4, off
+    assert max(masks_off, default=0.0) < 0.02
 
 
-def side_by_side(
-    ours: SiamTracker, theirs: SiamTracker, boxes: list[Any], masks: bool, px: float, score: float
-) -> None:
+def side_by_side(ours: SiamTracker, theirs: SiamTracker, boxes: list[Any], masks: bool, px: float) -> None:
     """Every frame is searched by both from the same boxes, so that differences do not add up."""
     mine, its = ([t.init(FRAMES[0], box) for box in boxes] for t in (ours, theirs))
+    found: list[TrackResult] = []
+    expected: list[TrackResult] = []
     for frame in FRAMES[1:]:
         for target, other in zip(mine, its, strict=True):
             target.box, target.velocity, target.condition = other.box, other.velocity, other.condition
-        assert_near(ours.track(frame, mine, masks), theirs.track(frame, its, masks), px, score)
+        found += ours.track(frame, mine, masks)
+        expected += theirs.track(frame, its, masks)
+    assert_near(found, expected, px)
 
 
 @pytest.mark.parametrize("masks", [False, True])
@@ -75,15 +91,15 @@ def side_by_side(
 def test_a_replay_is_the_step_launched_kernel_by_kernel(count: int, masks: bool) -> None:
     """Captured with the algorithms that cuDNN measured to be fastest, so equal to rounding only."""
     ours = on_cuda()
-    side_by_side(ours, launched_one_by_one(on_cuda()), BOXES[:count], masks, px=0.2, score=5e-3)
+    side_by_side(ours, launched_one_by_one(on_cuda()), BOXES[:count], masks, px=0.3)
     assert ours.step.captured
 
 
-@pytest.mark.parametrize(("precision", "px", "score"), [("fp16", 0.2, 5e-3), ("fp32", 0.1, 2e-3)])
+@pytest.mark.parametrize(("precision", "px"), [("fp16", 0.3), ("fp32", 0.05)])
 @pytest.mark.parametrize("masks", [False, True])
-def test_cuda_follows_the_cpu(precision: str, px: float, score: float, masks: bool) -> None:
-    ours, theirs = on_cuda(precision), SiamTracker(ENTRY, seeded(SMALL), device="cpu")
-    side_by_side(ours, theirs, BOXES, masks, px, score)
+def test_cuda_follows_the_cpu(precision: str, px: float, masks: bool) -> None:
+    """With the crops of a device on both sides; with OpenCV's, real footage tells."""
+    side_by_side(on_cuda(precision), with_sampled_crops(trained()), BOXES, masks, px)
 
 
 def test_real_footage_is_followed_as_on_the_cpu(data_dir: Path) -> None:
@@ -92,8 +108,7 @@ def test_real_footage_is_followed_as_on_the_cpu(data_dir: Path) -> None:
     folder = data_dir / "sequences" / "davis_car-shadow"
     frames = [cv2.imread(str(path)) for path in sorted((folder / "img").iterdir())[:20]]
     first = np.loadtxt(folder / "groundtruth.txt", delimiter=",")[0][:4]
-    ours = SiamTracker.from_weights("siammask_mobilev2_w10", device="cuda")
-    theirs = SiamTracker.from_weights("siammask_mobilev2_w10", device="cpu")
+    ours, theirs = on_cuda(), trained()
     mine, its = (tracker.init(frames[0], first) for tracker in (ours, theirs))
     off = []
     for frame in frames[1:]:
@@ -108,11 +123,14 @@ def test_real_footage_is_followed_as_on_the_cpu(data_dir: Path) -> None:
 def test_targets_come_go_and_change_places() -> None:
     ours, theirs = on_cuda(), launched_one_by_one(on_cuda())
     mine, its = ([t.init(FRAMES[0], box) for box in BOXES] for t in (ours, theirs))
+    found: list[TrackResult] = []
+    expected: list[TrackResult] = []
     for frame, chosen in zip(FRAMES[1:], ([0], [1, 2, 0], [4, 3]), strict=True):
         for i in chosen:
             mine[i].box = its[i].box
-        a = ours.track(frame, [mine[i] for i in chosen])
-        assert_near(a, theirs.track(frame, [its[i] for i in chosen]), px=0.2, score=5e-3)
+        found += ours.track(frame, [mine[i] for i in chosen])
+        expected += theirs.track(frame, [its[i] for i in chosen])
+    assert_near(found, expected, px=0.3)
 
 
 def test_each_kind_of_step_has_its_graph() -> None:
@@ -137,7 +155,7 @@ def test_frames_on_the_device_are_taken_over() -> None:
         # Work on the caller's stream that is not done yet when the tracker is given its result.
         frame = torch.from_numpy(FRAMES[2]).cuda(non_blocking=True).flip(0).flip(0)
         (b,) = tracker.track(frame, [copy], masks=True)
-    assert_near([a], [b], px=1e-3, score=1e-4)
+    assert_same([a], [b])
     from_device = tracker.init(torch.from_numpy(FRAMES[0]).cuda(), BOXES[0])
     assert from_device.fill == target.fill
     torch.testing.assert_close(from_device.template.rpn[0], target.template.rpn[0])
@@ -227,7 +245,7 @@ def test_what_one_thread_captured_another_replays() -> None:
     thread = threading.Thread(target=lambda: found.extend(tracker.track(FRAMES[1], [replace(target)])))
     thread.start()
     thread.join(60)
-    assert_near(found, [expected], px=1e-3, score=1e-4)
+    assert_same(found, [expected])
     assert len(tracker.step.captured) == 1
 
 
@@ -245,7 +263,7 @@ def test_a_step_that_cannot_be_captured_is_launched_kernel_by_kernel(
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
         patch.setattr(DeviceStep, "__call__", waits)
         ours = on_cuda()
-        side_by_side(ours, theirs, BOXES[:2], True, px=0.2, score=5e-3)
+        side_by_side(ours, theirs, BOXES[:2], True, px=0.3)
     assert ours.step.captured == []
     assert sum("no CUDA graphs" in record.message for record in caplog.records) == 1
     # The device is none the worse for it.

@@ -61,7 +61,9 @@ def moving_scene(frames: int) -> list[np.ndarray]:
 
 def trained(device: str = "cpu", precision: Any = "auto") -> SiamTracker:
     """A tracker that tells targets apart, which random weights do not."""
-    return SiamTracker.from_weights("siammask_mobilev2_w10", device=device, precision=precision)
+    return SiamTracker.from_weights(
+        "siammask_mobilev2_w10", device=device, precision=precision, engine="torch"
+    )
 
 
 @pytest.fixture(scope="module")
