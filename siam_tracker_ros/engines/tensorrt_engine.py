@@ -127,15 +127,16 @@ def _build(file: Path, timing: Path, device: torch.device, folder: Path) -> None
                 f"TensorRT cannot read {file.parent.name}: {errors}; take engine torch"
             )
         config = builder.create_builder_config()
-        known = timing.read_bytes() if timing.is_file() else b""
-        config.set_timing_cache(config.create_timing_cache(known), False)
+        # Held until the plan is built, as TensorRT asks.
+        cache = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
+        config.set_timing_cache(cache, False)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise EngineUnavailableError(
                 f"TensorRT cannot compile {file.parent.name}, for the reasons it logged; take engine torch"
             )
         (folder / _PLAN).write_bytes(plan)
-        _keep_timing(timing, bytes(config.get_timing_cache().serialize()))
+        _keep_timing(timing, bytes(cache.serialize()))
 
 
 def _keep_timing(path: Path, content: bytes) -> None:
