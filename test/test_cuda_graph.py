@@ -214,8 +214,9 @@ def test_a_frame_is_two_uploads_one_graph_and_one_copy_back(masks: bool, tmp_pat
     copies = Counter(
         str(event["name"]).split(" (")[0] for event in events if event.get("cat") == "gpu_memcpy"
     )
-    launches = {name: count for name, count in calls.items() if "Launch" in name}
-    assert launches == {"cudaGraphLaunch": 1}, calls
+    launches = [name for name in calls.elements() if "Launch" in name]
+    assert len(launches) == 1, calls
+    assert launches[0].startswith("cudaGraphLaunch")
     assert copies["Memcpy DtoH"] == 1, copies
     assert copies["Memcpy HtoD"] == 2, copies
 

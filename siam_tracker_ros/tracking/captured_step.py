@@ -174,7 +174,8 @@ class CapturedStep:
             self._pool = None
 
     def _run(self, key: StepKey, frame: FrameBuffer, request: RequestBuffer) -> StepResult:
-        return self._step(frame.tensor, request.table, request.template, key.instance_size, key.masks)
+        with _chosen_algorithms():
+            return self._step(frame.tensor, request.table, request.template, key.instance_size, key.masks)
 
     def _prepare(
         self,
@@ -189,13 +190,12 @@ class CapturedStep:
             self._drop_oldest()
         request = RequestBuffer(key.targets, len(requests[0].windows), templates[0], self._device)
         request.load(requests, templates)
-        with _chosen_algorithms():
-            for _ in range(_WARM_UPS if self._captures else 1):
-                first = self._run(key, frame, request)
-            prepared = _Prepared(frame, request, ResultBuffer(first, self._device))
-            del first
-            if self._captures:
-                self._capture(key, prepared)
+        for _ in range(_WARM_UPS if self._captures else 1):
+            first = self._run(key, frame, request)
+        prepared = _Prepared(frame, request, ResultBuffer(first, self._device))
+        del first
+        if self._captures:
+            self._capture(key, prepared)
         self._prepared[key] = prepared
         return prepared
 
