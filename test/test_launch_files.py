@@ -82,8 +82,12 @@ def test_arguments_as_show_args_tells_them(file: str, struct: type) -> None:
             assert action.choices == list(one.choices)
 
 
-def test_a_failed_configure_ends_the_launch_with_the_reason(ros_domain: int, tmp_path: Path) -> None:
-    with launched(tmp_path, "tracker.launch.py", "weights:=nowhere", "overlay:=true") as (process, log):
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_a_failed_configure_ends_the_launch_with_the_reason(
+    ros_domain: int, tmp_path: Path, composed: str
+) -> None:
+    arguments = ("weights:=nowhere", "overlay:=true", f"composed:={composed}")
+    with launched(tmp_path, "tracker.launch.py", *arguments) as (process, log):
         assert process.wait(DEADLINE_S) == 1
         last = log.read_text().splitlines()[-1]
     assert "tracker_node: configure failed: no weights called 'nowhere'" in last
@@ -95,8 +99,12 @@ def test_a_wrong_argument_ends_the_launch(tmp_path: Path) -> None:
         assert "image_qos" in log.read_text()
 
 
-def test_the_tracker_is_brought_to_active_in_its_namespace(ros_domain: int, tmp_path: Path) -> None:
-    with launched(tmp_path, "tracker.launch.py", "namespace:=robot") as (process, log):
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_the_tracker_is_brought_to_active_in_its_namespace(
+    ros_domain: int, tmp_path: Path, composed: str
+) -> None:
+    arguments = ("namespace:=robot", f"composed:={composed}")
+    with launched(tmp_path, "tracker.launch.py", *arguments) as (process, log):
         graph = Graph("robot", process=process)
         try:
             # Active, and nobody publishes images: it says where it looks for them.

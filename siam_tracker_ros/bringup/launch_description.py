@@ -86,7 +86,8 @@ def actions(plan: Plan) -> list[Any]:
     for process in plan.processes:
         handlers.append(ending.with_process(process, made[process.name]))
         if process.composed:
-            handlers.append(ending.with_reasons(process.name, made[process.name]))
+            # It ends by itself, and its own last word is the better one.
+            handlers.append(ending.with_reasons(process.name, made[process.name], ends=False))
     for number, process in enumerate(lifecycle):
         following = lifecycle[number + 1 :][:1]
         started = [made[other.name] for other in plan.processes if other.after == process.name]
@@ -194,11 +195,12 @@ class _Ending:
 
         return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=on_exit))
 
-    def with_reasons(self, name: str, action: Any) -> RegisterEventHandler:
-        """What a process says of its failure is heard."""
+    def with_reasons(self, name: str, action: Any, ends: bool = True) -> RegisterEventHandler:
+        """What a process says of its failure is kept, and `ends` the launch."""
 
         def heard(event: Any) -> list[Any]:
-            return self.heard(name, event.text.decode(errors="replace"))
+            then = self.heard(name, event.text.decode(errors="replace"))
+            return then if ends else []
 
         return RegisterEventHandler(OnProcessIO(target_action=action, on_stdout=heard, on_stderr=heard))
 
