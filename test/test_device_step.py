@@ -23,7 +23,7 @@ from test_tracker import ENTRY, scene
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from siam_tracker_ros.models.config import AnchorConfig, LongTermConfig, MaskConfig, ZooEntry
+from siam_tracker_ros.models.config import AnchorConfig, LongTermConfig, LossConfig, MaskConfig, ZooEntry
 from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import ZOO, get_entry
@@ -35,6 +35,7 @@ from siam_tracker_ros.tracking.device_step import DeviceStep, reason_against
 from siam_tracker_ros.tracking.request import Requests, request_columns
 from siam_tracker_ros.tracking.result import TrackResult
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker, _plan_searches
+from siam_tracker_ros.tracking.unconverted_frame import UnconvertedFrame
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 BOXES = [(100, 80, 50, 60), (-20, -10, 60, 40), (260, 190, 70, 60)]
@@ -208,6 +209,25 @@ def test_a_lost_target_and_one_that_is_not_go_different_ways() -> None:
         assert_same(ours, theirs)
 
 
+def test_a_scan_for_lost_targets_is_one_batch(ours: SiamTracker, theirs: SiamTracker) -> None:
+    """Each of three targets is looked for in two places a frame, which are six rows of one table."""
+    loss = LossConfig(low=0.9999, high=0.99999, after_s=0.0)
+    tracking = replace(ours.entry.tracking, loss=loss, long_term=LongTermConfig())
+    results = []
+    for tracker in (ours, theirs):
+        before = tracker.entry
+        tracker.entry = replace(before, tracking=tracking)
+        frames = moving_scene(4)
+        targets = [tracker.init(frames[0], box) for box in BOXES]
+        results.append([tracker.track(frame, targets, masks=True) for frame in frames[1:]])
+        assert all(target.lost_search is not None for target in targets)
+        tracker.entry = before
+    assert ours.step is not None
+    assert StepKey(8, 255, True, (240, 320, 3)) in ours.step._prepared
+    for mine, its in zip(*results, strict=True):
+        assert_same(mine, its)
+
+
 def test_no_targets_no_step() -> None:
     assert stepping(tracker_of(ENTRY)).track(scene(64, 64), []) == []
 
@@ -222,6 +242,28 @@ def test_frames_may_be_tensors() -> None:
             target = tracker.init(kind[0], BOXES[0])
             results.append(tracker.track(kind[1], [target], masks=True))
         assert_same(*results, px=1e-9)
+
+
+class Turned(UnconvertedFrame):
+    """A frame whose colours stand in the other order."""
+
+    def __init__(self, frame: np.ndarray) -> None:
+        self._rgb = frame[..., ::-1].copy()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        height, width, _ = self._rgb.shape
+        return height, width, 3
+
+    def region(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+        return self._rgb[top:bottom, left:right, ::-1]
+
+
+def test_frames_are_converted_on_their_way_to_the_device(ours: SiamTracker, theirs: SiamTracker) -> None:
+    first, then = moving_scene(2)
+    target = theirs.init(first, BOXES[1])
+    (expected,) = theirs.track(then, [replace(target)])
+    assert_same(ours.track(Turned(then), [target]), [expected])
 
 
 def test_rooms_are_powers_of_two() -> None:
