@@ -28,7 +28,7 @@ from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 STORED = ROOT / "docs" / "bench"
-FIGURE = STORED / "targets.svg"
+FIGURES = {name: f"docs/bench/{name}.svg" for name in ("targets", "gpu_targets")}
 BLOCK = re.compile(r"(<!-- bench (\w+) -->\n).*?(<!-- end of bench -->)", re.DOTALL)
 # The table of models is known by this column, and has the frame rates after it.
 COST = "MACs a frame"
@@ -57,7 +57,8 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
         ],
         "targets": [
             DEFAULT_WEIGHTS, "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
-            "--targets", "1", "2", "4", "8", "16", "--seconds", "2", "--figure", str(FIGURE),
+            "--targets", "1", "2", "4", "8", "16", "--seconds", "2",
+            "--figure", str(ROOT / FIGURES["targets"]),
         ],
         GRAPH: [
             "--ros", "--composed", "--seconds", "10",
@@ -80,7 +81,7 @@ def gpu_commands(pysot: Path | None) -> dict[str, list[str]]:
         "gpu_matrix": [DEFAULT_WEIGHTS, *PYSOT_MODELS, *on_gpu],
         "gpu_targets": [
             DEFAULT_WEIGHTS, "siamrpn_r50_l234_dwxcorr", *on_gpu,
-            "--targets", "1", "2", "4", "8", "16", "--figure", str(STORED / "gpu_targets.svg"),
+            "--targets", "1", "2", "4", "8", "16", "--figure", str(ROOT / FIGURES["gpu_targets"]),
         ],
     }  # fmt: skip
     if pysot:
@@ -105,6 +106,8 @@ def render(readme: str, runs: Mapping[str, Run | Stored]) -> str:
             return match[0]
         run = runs[name]
         text = run_markdown(run, details=False) if isinstance(run, Run) else graph_markdown(run)
+        if name in FIGURES:
+            text += f"\n\n![time of a frame, and time a target, by number of targets]({FIGURES[name]})"
         return f"{begin}\n{text}\n\n{end}"
 
     readme = BLOCK.sub(block, readme)

@@ -8,6 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 
@@ -15,6 +16,9 @@ from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Configuratio
 from siam_tracker_ros.benchmark.scene import scene, target_boxes
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.evaluation.trackers import TrackerSpec, make_tracker
+from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.int8_calibration import Calibration
+from siam_tracker_ros.models.quantisation import SearchInputs, calibrate
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.zoo import get_entry
 from siam_tracker_ros.tracking.siam_tracker import SiamTracker
@@ -76,6 +80,8 @@ def _frames(configuration: Configuration) -> Callable[[], np.ndarray]:
 
 def _ours(configuration: Configuration, network: SiameseNetwork) -> Contestant:
     entry = get_entry(configuration.model)
+    if configuration.precision == "int8" and network.calibration is None:
+        network.calibration = _calibrated_on_scene(entry, network)
     tracker = SiamTracker(
         entry,
         network,
@@ -100,6 +106,19 @@ def _ours(configuration: Configuration, network: SiameseNetwork) -> Contestant:
         track,
         lambda: tracker.stages.milliseconds._asdict(),
     )
+
+
+@torch.no_grad()
+def _calibrated_on_scene(entry: ZooEntry, network: SiameseNetwork) -> Calibration:
+    """Ranges for int8 that random weights give on the scene: good for nothing but its speed."""
+    frame = scene(640, 480)
+
+    def resized(side: int) -> torch.Tensor:
+        image = torch.from_numpy(cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA))
+        return image.permute(2, 0, 1)[None].float()
+
+    template = network.template(resized(entry.tracking.exemplar_size))
+    return calibrate(network, [SearchInputs(resized(entry.tracking.instance_size), template.rpn)], "")
 
 
 def _pysot(configuration: Configuration, network: SiameseNetwork, pysot: PysotBaseline) -> Contestant:
