@@ -92,7 +92,7 @@ def test_others_are_served_by_the_middleware(ros_domain: int) -> None:
         assert far[0].header.frame_id == "2"
 
 
-def test_a_prompt_subscription_needs_no_executor(ros_domain: int) -> None:
+def test_a_prompt_subscription_needs_no_executor(ros_domain: int, capfd: pytest.CaptureFixture[str]) -> None:
     """It hears in a thread of its own, also after a callback failed, until it is closed."""
     with Listener() as one:
         heard: list[str] = []
@@ -117,6 +117,9 @@ def test_a_prompt_subscription_needs_no_executor(ros_domain: int) -> None:
             assert arrived.wait_for(lambda: len(heard) == 3, DEADLINE_S)
         assert heard == ["0", "1", "2"]
         assert threads == {"image reader"}
+        # What only an executor can hear of: a publisher that cannot be heard.
+        one.node.create_publisher(Image, "image", qos_profile_sensor_data)
+        one.wait(lambda: "incompatible QoS" in capfd.readouterr().err, "the warning")
         subscription.close()
         assert not [thread for thread in threading.enumerate() if thread.name == "image reader"]
         camera.publish(image(3))

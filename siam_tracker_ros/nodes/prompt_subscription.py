@@ -16,18 +16,19 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.waitable import Waitable
 
 _FOREVER_NS = -1
 
 
-class _NoExecutor(CallbackGroup):  # type: ignore[misc]
-    """What is in it is left alone by executors."""
+class _EventsAlone(CallbackGroup):  # type: ignore[misc]
+    """Executors leave alone what is in it, but for events, such as a publisher with an incompatible QoS."""
 
     def can_execute(self, entity: Any) -> bool:
-        return False
+        return isinstance(entity, Waitable)
 
     def beginning_execution(self, entity: Any) -> bool:
-        return False
+        return isinstance(entity, Waitable)
 
     def ending_execution(self, entity: Any) -> None:
         pass
@@ -40,7 +41,7 @@ class PromptSubscription:
         self, node: Node, type_: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> None:
         self._node, self._type, self._callback = node, type_, callback
-        group = _NoExecutor()
+        group = _EventsAlone()
         self._subscription = node.create_subscription(type_, topic, callback, qos, callback_group=group)
         self._wake = node.create_guard_condition(lambda: None, callback_group=group)
         self._closed = False
