@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from siam_tracker_ros.benchmark.configuration import OPENCV, PYSOT, Configuratio
 from siam_tracker_ros.benchmark.job import Job, JobResult, carry_out
 from siam_tracker_ros.benchmark.measurement import Measurement, NotMeasured, read_run
 from siam_tracker_ros.cli import main
+from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
 MODEL = "siammask_mobilev2_w10_l23"
 # Small frames: what is measured is the same.
@@ -74,14 +76,16 @@ def test_a_stored_run_is_shown_and_compared_without_measuring(
 def test_trackers_of_opencv_take_turns_with_ours(tmp_path: Path) -> None:
     configurations = [
         Configuration(MODEL, "torch", "fp32", width=160, height=120),
+        Configuration(MODEL, "openvino", "int8", width=160, height=120),
         Configuration("opencv:mil", OPENCV, "fp32", width=160, height=120),
         Configuration("opencv:nano=/nonexistent", OPENCV, "fp32", width=160, height=120),
     ]
     trace = tmp_path / "trace.json"
     job = Job(configurations, frames=2, seconds=60, threads=1, trace=str(trace))
     result = carry_out(job, tmp_path)
-    ours, theirs = result.measurements
+    ours, rounded, theirs = result.measurements
     assert ours.configuration.model == MODEL
+    assert (rounded.engine, rounded.precision) == ("openvino", "int8")
     assert theirs.configuration.model == "opencv:mil"
     assert ours.frames == theirs.frames == 2
     assert ours.memory is None
@@ -231,12 +235,15 @@ def test_the_node_is_measured_on_a_graph(
     from siam_tracker_ros.benchmark.graph_report import TIMES, TOTAL
 
     file = tmp_path / "node.json"
-    given = ["--ros", "--composed", "--seconds", "2", "--rates", "5", "--sizes", "160x120"]
+    given = ["--ros", "--composed", "--engines", "torch", "--seconds", "2", "--rates", "5"]
+    given += ["--sizes", "160x120"]
     assert main(["bench", *given, "--json", str(file)]) == 0
     table = capsys.readouterr().out
     nodes = json.loads(file.read_text())["nodes"]
     assert [node["composed"] for node in nodes] == [False, True]
     for node in nodes:
+        assert re.fullmatch(rf"{DEFAULT_WEIGHTS} in torch \w+", node["network"])
+        assert node["network"] in table
         images = node["images"]
         assert images["tracked"] > 0
         assert images["tracked"] + images["dropped"] + images["lost"] >= images["published"] > 0

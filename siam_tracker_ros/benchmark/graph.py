@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo
 
 from siam_tracker_msgs.msg import BoundingBox2D, TrackArray
@@ -60,7 +61,7 @@ class GraphFigures:
 
     `published` are images in `seconds`; of these `dropped` were passed over by the tracker for newer ones.
     `times_ms` are TIMES and TOTAL, a value for each image that was tracked in. `memory` is (s, MiB) of the
-    tracker's process, and all in it.
+    tracker's process, and all in it. `network` names model, engine and precision.
     """
 
     run: GraphRun
@@ -69,6 +70,7 @@ class GraphFigures:
     seconds: float = 0.0
     times_ms: dict[str, list[float]] = field(default_factory=dict)
     memory: list[tuple[float, float]] = field(default_factory=list)
+    network: str = ""
 
     @property
     def tracked(self) -> int:
@@ -101,17 +103,25 @@ class Ears:
     def __init__(self) -> None:
         self.published: list[int] = []
         self.tracks: list[tuple[int, TrackArray]] = []
+        self.network = ""
 
     def listen(self, client: ClientNode) -> None:
         """Hear what `client` gets."""
         client.node.create_subscription(TrackArray, "tracks", self._on_tracks, 1000)
         client.node.create_subscription(CameraInfo, "camera_info", self._on_info, 1000)
+        client.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def _on_tracks(self, message: TrackArray) -> None:
         self.tracks.append((time.time_ns(), message))
 
     def _on_info(self, message: CameraInfo) -> None:
         self.published.append(stamp_ns(message.header.stamp))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {value.key: value.value for value in status.values}
+            if values.get("engine"):
+                self.network = f"{values['model']} in {values['engine']}"
 
 
 def measure_graph(
@@ -179,6 +189,7 @@ def _measure(
     figures.seconds = (end_ns - begun_ns) / 1e9
     client.wait(lambda: ears.tracks and stamp_ns(ears.tracks[-1][1].header.stamp) >= end_ns, _LATE_S)
     account(ears, begun_ns, end_ns, figures)
+    figures.network = ears.network
     if not figures.tracked:
         raise GraphBenchError(f"no tracks came in {seconds:g} s of {figures.published} images")
     return figures

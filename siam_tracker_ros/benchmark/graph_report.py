@@ -40,10 +40,10 @@ def read_graph_run(path: Path) -> Stored:
 
 def graph_markdown(run: Stored) -> str:
     """The machine, and a row for each that was measured; stages are medians, ms."""
-    machine = Machine(**run["machine"])
-    return "\n".join(
-        (*machine.lines(), "", markdown_table(list(_COLUMNS), [_row(one) for one in run["nodes"]]))
-    )
+    lines = Machine(**run["machine"]).lines()
+    networks = dict.fromkeys(node["network"] for node in run["nodes"])
+    table = markdown_table(list(_COLUMNS), [_row(one) for one in run["nodes"]])
+    return "\n".join((*lines, *networks, "", table))
 
 
 def _row(node: Stored) -> list[str]:
@@ -64,6 +64,7 @@ def _row(node: Stored) -> list[str]:
 def _values(figures: GraphFigures) -> dict[str, Any]:
     run = figures.run
     return {
+        "network": figures.network,
         "composed": run.composed,
         "size": [run.width, run.height],
         "rate": run.rate,
