@@ -4,9 +4,9 @@ usage: bench_readme.py [--pysot FOLDER] [--nano FOLDER] [--scores FILE ...] [--g
        bench_readme.py --render
 
 Each run of `siam-tracker bench` is stored in docs/bench/NAME.json; README's block NAME, between its markers,
-is that run as the command prints it, and the columns of frame rates in the table of models come from the run
-`models`. Ten minutes on two idle cores. --gpu makes the runs of a GPU in place of those of the CPU. --render
-measures nothing: it writes README from what is stored.
+is that run as the command prints it, and the columns of frame rates in the table of models come from the runs
+`models` and `pysot`. Ten minutes on two idle cores. --gpu makes the runs of a GPU instead. --render measures
+nothing: it writes README from what is stored.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from siam_tracker_ros.benchmark.bench_run import distinct_entries
 from siam_tracker_ros.benchmark.graph_report import Stored, graph_markdown, read_graph_run
 from siam_tracker_ros.benchmark.measurement import Run, read_run
 from siam_tracker_ros.benchmark.tables import run_markdown, runner_of
@@ -32,6 +33,7 @@ FIGURES = {name: f"docs/bench/{name}.svg" for name in ("targets", "gpu_targets")
 BLOCK = re.compile(r"(<!-- bench (\w+) -->\n).*?(<!-- end of bench -->)", re.DOTALL)
 # The table of models is known by this column, and has the frame rates after it.
 COST = "MACs a frame"
+RATES = ("torch fp32", "openvino bf16")
 GRAPH = "graph"
 
 GPU_ENGINES = ["torch:fp16", "torch:fp32", "tensorrt:fp16"]
@@ -48,12 +50,12 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
     """The arguments of `siam-tracker bench` for each run that can be made with what there is."""
     found = {
         "default": [
-            DEFAULT_WEIGHTS, "--engines", *ENGINES, "--frames", "200", "--seconds", "30", "--opencv", "csrt",
+            DEFAULT_WEIGHTS, "--engines", *ENGINES, "--frames", "200", "--seconds", "20", "--opencv", "csrt",
             *([f"nano={nano}"] if nano else []), *(["--scores", *map(str, scores)] if scores else []),
         ],
         "matrix": [
             DEFAULT_WEIGHTS, "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
-            "--sizes", "640x480", "1920x1080",
+            "--sizes", "640x480", "1920x1080", "--seconds", "3",
         ],
         "targets": [
             DEFAULT_WEIGHTS, "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
@@ -64,12 +66,15 @@ def commands(pysot: Path | None, nano: Path | None, scores: Sequence[Path]) -> d
             "--ros", "--composed", "--seconds", "10",
             "--sizes", "640x480", "1920x1080", "--rates", "30", "60",
         ],
-        "models": ["--turns", "--engines", "torch:fp32", "openvino:bf16", "--frames", "30", "--seconds", "3"],
+        "models": [
+            *(entry.name for entry in distinct_entries() if not pysot or entry.name not in PYSOT_MODELS),
+            "--turns", "--engines", "torch:fp32", "openvino:bf16", "--frames", "30", "--seconds", "2",
+        ],
     }  # fmt: skip
     if pysot:
         found["pysot"] = [
             *PYSOT_MODELS, "--pysot", str(pysot), "--engines", "torch:fp32", "openvino:bf16", "openvino:int8",
-            "--seconds", "15",
+            "--seconds", "10",
         ]  # fmt: skip
     return found
 
@@ -111,17 +116,18 @@ def render(readme: str, runs: Mapping[str, Run | Stored]) -> str:
         return f"{begin}\n{text}\n\n{end}"
 
     readme = BLOCK.sub(block, readme)
-    models = runs.get("models")
-    return with_frame_rates(readme, models) if isinstance(models, Run) else readme
+    found = [run for name in ("models", "pysot") if isinstance(run := runs.get(name), Run)]
+    return with_frame_rates(readme, found) if found else readme
 
 
-def with_frame_rates(readme: str, run: Run) -> str:
-    """README with a column of frame rates for each that ran the models."""
-    rates: dict[str, dict[str, str]] = {}
-    for each in run.measurements:
-        model = each.configuration.model
-        for name in (model, *run.stands_for.get(model, ())):
-            rates.setdefault(f"FPS, {runner_of(each)}", {})[name] = f"{each.fps:.1f}"
+def with_frame_rates(readme: str, runs: Sequence[Run]) -> str:
+    """README with a column of frame rates for each of `RATES`."""
+    rates: dict[str, dict[str, str]] = {f"FPS, {runner}": {} for runner in RATES}
+    for run in runs:
+        for each in run.measurements:
+            model = each.configuration.model
+            for name in (model, *run.stands_for.get(model, ())):
+                rates.get(f"FPS, {runner_of(each)}", {}).setdefault(name, f"{each.fps:.1f}")
     lines = readme.split("\n")
     head = next(i for i, line in enumerate(lines) if line.startswith("|") and f"| {COST} |" in line)
     columns = _cells(lines[head])

@@ -68,15 +68,15 @@ def test_a_block_is_replaced_and_what_has_no_run_stays(bench_readme: ModuleType)
 def test_frame_rates_are_columns_of_the_table_of_models(bench_readme: ModuleType) -> None:
     table = "| entry | MACs a frame | accuracy |\n|---|---|---|\n"
     table += "| `net` | 1 G | 0.5 |\n| `twin` | 1 G | |\n| `no` | | |"
-    runs = {"models": _run("net", 10.0, net=("twin",))}
+    runs = {"models": _run("net", 10.0, net=("twin",)), "pysot": _run("no", 25.0)}
     once = bench_readme.render(table, runs)
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in once.splitlines()]
-    assert lines[0] == ["entry", "MACs a frame", "FPS, torch fp32", "accuracy"]
-    assert lines[1] == ["---"] * 4
+    assert lines[0] == ["entry", "MACs a frame", "FPS, torch fp32", "FPS, openvino bf16", "accuracy"]
+    assert lines[1] == ["---"] * 5
     assert lines[2:] == [
-        ["`net`", "1 G", "100.0", "0.5"],
-        ["`twin`", "1 G", "100.0", ""],
-        ["`no`", "", "", ""],
+        ["`net`", "1 G", "100.0", "", "0.5"],
+        ["`twin`", "1 G", "100.0", "", ""],
+        ["`no`", "", "40.0", "", ""],
     ]
     assert bench_readme.render(once, runs) == once
     slower = bench_readme.render(once, {"models": replace(runs["models"], **vars(_run("net", 20.0)))})
