@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from siam_tracker_ros.models.config import ZooEntry
+    from siam_tracker_ros.models.int8_calibration import Calibration
     from siam_tracker_ros.models.siamese import SiameseNetwork
 
 HELP = "write a network as ONNX or OpenVINO files, checked against PyTorch"
@@ -48,9 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("onnx", "openvino"), default="onnx", help="default onnx")
     parser.add_argument(
         "--precision",
-        choices=("fp32", "fp16"),
+        choices=("fp32", "fp16", "int8"),
         default="fp32",
-        help="number type inside, between float32 ends (default fp32)",
+        help="number type inside, between float32 ends (default fp32); int8 is of the search graph",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="FOLDER",
+        help="of int8: labelled sequences (NAME/img, NAME/groundtruth.txt) to calibrate on; the calibration "
+        "is written too, and beside the weights it serves every engine (default: the one that lies there)",
     )
     parser.add_argument(
         "--opset", type=int, metavar="N", help="version of ONNX's operators, 16 to 20 (default 17)"
@@ -62,10 +70,16 @@ def run(args: argparse.Namespace) -> int:
 
     Raises SiamTrackerError for what the user can put right.
     """
+    from siam_tracker_ros.engines.errors import ExportError
     from siam_tracker_ros.engines.export import MANIFEST, ExportOptions, export
     from siam_tracker_ros.engines.onnx_file import DEFAULT_OPSET
+    from siam_tracker_ros.models.int8_calibration import SUFFIX, write_calibration
 
     entry, network, digest = _random(args.name) if args.random else _loaded(args.name, args.model)
+    if args.calibrate is not None:
+        if args.precision != "int8":
+            raise ExportError(f"--calibrate is of --precision int8, not of {args.precision}")
+        network.calibration = _calibrated(entry, network, digest or "", args.calibrate)
     options = ExportOptions(
         search_sizes=tuple(dict.fromkeys(args.size or ())),
         targets=args.targets,
@@ -75,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     )
     folder = args.out or Path("out") / f"{Path(args.name).stem}_{args.format}_{args.precision}"
     export(entry, network, digest, options, folder)
+    if args.calibrate is not None and network.calibration is not None:
+        write_calibration(network.calibration, folder / f"{Path(args.name).stem}{SUFFIX}")
     print(f"wrote {folder}, described in {MANIFEST}")
     return 0
 
@@ -93,11 +109,23 @@ def _random(name: str) -> tuple[ZooEntry, SiameseNetwork, None]:
 def _loaded(name: str, model: str | None) -> tuple[ZooEntry, SiameseNetwork, str]:
     from siam_tracker_ros.models.checkpoint import entry_of, load_state, read_checkpoint
     from siam_tracker_ros.models.siamese import SiameseNetwork
-    from siam_tracker_ros.models.weights import find_weights, sha256_of
+    from siam_tracker_ros.models.weights import calibration_beside, find_weights, sha256_of
 
     path = find_weights(name)
     checkpoint = read_checkpoint(path)
     entry = entry_of(checkpoint, model, str(path))
     network = SiameseNetwork(entry.model).eval()
     load_state(network, checkpoint.state, str(path))
+    network.calibration = calibration_beside(path)
     return entry, network, sha256_of(path)
+
+
+def _calibrated(entry: ZooEntry, network: SiameseNetwork, digest: str, folder: Path) -> Calibration:
+    from tqdm import tqdm
+
+    from siam_tracker_ros.footage.sequence_folder import read_sequence, sequence_folders
+    from siam_tracker_ros.training.int8_footage import calibrate_on_footage
+
+    sequences = [read_sequence(each) for each in sequence_folders(folder)]
+    with tqdm(total=len(sequences), desc="calibrating", unit="sequence", disable=None) as bar:
+        return calibrate_on_footage(entry, network, digest, sequences, bar.update)

@@ -90,7 +90,7 @@ def choose_engine(
         engine, asked = _from_environment(os.environ[ENGINE_ENV])
         precision = asked if precision == "auto" else precision
         reason = f"as {ENGINE_ENV} says"
-    options = candidates(engine, precision, device)
+    options = candidates(engine, precision, device, network.calibration is not None)
     if len(options) > 1:
         return _fastest(options, entry, network, device)
     (option,) = options
@@ -100,9 +100,12 @@ def choose_engine(
     return built, f"{built.name} {built.precision}, {reason}"
 
 
-def candidates(engine: EngineName, precision: Precision, device: torch.device) -> list[Candidate]:
+def candidates(
+    engine: EngineName, precision: Precision, device: torch.device, calibrated: bool = False
+) -> list[Candidate]:
     """What is to be measured: engines that are installed here, in precisions whose accuracy is held.
 
+    That of int8 is where the network was `calibrated` for it.
     One alone is not measured. That is so on a GPU, where PyTorch carries out the whole step as one CUDA graph
     and others take minutes to make ready, and wherever PyTorch is asked for.
     """
@@ -114,10 +117,16 @@ def candidates(engine: EngineName, precision: Precision, device: torch.device) -
         engines = [engine]
     if precision != "auto":
         return [Candidate(name, precision) for name in engines]
-    return [Candidate(name, each) for name in engines for each in _held_precisions(name, engine, device)]
+    return [
+        Candidate(name, each)
+        for name in engines
+        for each in _held_precisions(name, engine, device, calibrated)
+    ]
 
 
-def _held_precisions(name: EngineName, asked: EngineName, device: torch.device) -> Sequence[Precision]:
+def _held_precisions(
+    name: EngineName, asked: EngineName, device: torch.device, calibrated: bool
+) -> Sequence[Precision]:
     if name != "openvino" or device.type != "cpu":
         return ["auto"]
     try:
@@ -126,7 +135,12 @@ def _held_precisions(name: EngineName, asked: EngineName, device: torch.device) 
         if asked != "auto":
             raise
         return ["auto"]
-    return ["fp32", "bf16"] if "bf16" in native else ["fp32"]
+    held: list[Precision] = ["fp32"]
+    if "bf16" in native:
+        held.append("bf16")
+    if "int8" in native and calibrated:
+        held.append("int8")
+    return held
 
 
 def _from_environment(text: str) -> tuple[EngineName, Precision]:

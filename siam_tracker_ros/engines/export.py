@@ -30,6 +30,7 @@ from siam_tracker_ros.engines.onnx_file import (
 )
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.inference import fuse_batch_norm
+from siam_tracker_ros.models.quantisation import rounded_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 from siam_tracker_ros.models.weights import sha256_of
 
@@ -111,6 +112,7 @@ def _write_graphs(
 ) -> dict[str, dict[str, object]]:
     """Write every graph; what the manifest says of each, by name."""
     network = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
+    rounded = rounded_copy(network) if options.precision == "int8" else None
     with torch.inference_mode(False), torch.no_grad():
         fuse_batch_norm(network)
     described: dict[str, dict[str, object]] = {}
@@ -118,6 +120,8 @@ def _write_graphs(
         # Tensors that were made in inference mode cannot be traced.
         with torch.inference_mode(False):
             graphs = cut(network, entry.tracking, size, options.targets)
+            if rounded is not None:
+                graphs["search"] = cut(rounded, entry.tracking, size, options.targets)["search"]
         for name, graph in graphs.items():
             file = name if name in OF_ONE_SIZE else f"{name}_{size}"
             if file in described:

@@ -18,6 +18,7 @@ from siam_tracker_ros.engines.graphs import OF_ONE_SIZE, GraphName, Tensors, cut
 from siam_tracker_ros.engines.onnx_file import DEFAULT_OPSET, FilePrecision, write_onnx
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.inference import fuse_batch_norm
+from siam_tracker_ros.models.quantisation import rounded_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
 _FILE = "graph.onnx"
@@ -38,7 +39,9 @@ class OnnxEngine(GraphEngine):
     def __init__(
         self, entry: ZooEntry, network: SiameseNetwork, device: torch.device, precision: str
     ) -> None:
-        """`network` is kept, and must not change. Raises EngineUnavailableError for another `precision`."""
+        """`network` is kept, and must not change. Raises EngineUnavailableError for another `precision`,
+        QuantisationError for int8 without a calibration.
+        """
         super().__init__(entry)
         self.device = device
         self._file_precision = resolve_file_precision(precision, device, self.name)
@@ -48,7 +51,8 @@ class OnnxEngine(GraphEngine):
             self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._tracking = entry.tracking
         self._network = network
-        self.network_key = network_key(entry, network)
+        self._rounded = rounded_copy(network) if precision == "int8" else None
+        self.network_key = network_key(entry, self._rounded or network)
         self._loaded: dict[tuple[GraphName, int], RunsGraph] = {}
         self._search_size = entry.tracking.instance_size
 
@@ -90,18 +94,20 @@ class OnnxEngine(GraphEngine):
     def _write(self, graph: GraphName, search_size: int, folder: Path) -> None:
         # The tracker may be running in inference mode, whose tensors cannot be traced.
         with torch.inference_mode(False), torch.no_grad():
-            network = copy.deepcopy(self._network).cpu().float().eval().requires_grad_(False)
+            of_graph = self._rounded if self._rounded is not None and graph == "search" else self._network
+            network = copy.deepcopy(of_graph).cpu().float().eval().requires_grad_(False)
             fuse_batch_norm(network)
             graphs = cut(network, self._tracking, search_size)
         write_onnx(graphs[graph], folder / _FILE, precision=self._file_precision)
 
 
 def resolve_file_precision(precision: str, device: torch.device, engine: str) -> FilePrecision:
-    """The precision that files are written in: fp32 on the CPU, on CUDA fp16 unless fp32 is asked for.
+    """The precision that files are written in: on the CPU fp32 unless int8 is asked for, on
+    CUDA fp16 unless fp32 is.
 
     Raises EngineUnavailableError for any other.
     """
-    known: tuple[FilePrecision, ...] = ("fp16", "fp32") if device.type == "cuda" else ("fp32",)
+    known: tuple[FilePrecision, ...] = ("fp16", "fp32") if device.type == "cuda" else ("fp32", "int8")
     if precision == "auto":
         return known[0]
     for each in known:

@@ -93,12 +93,16 @@ def read_manifest(folder: Path) -> dict[str, Released]:
         items = yaml.safe_load(path.read_text(encoding="utf-8"))["weights"]
         names = [field.name for field in fields(Released) if field.default is MISSING]
         released = [
-            Released(**{name: str(item[name]) for name in names}, int8_sha256=item.get("int8_sha256"))
+            Released(**{name: str(item[name]) for name in names}, int8_sha256=_text(item.get("int8_sha256")))
             for item in items
         ]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is no manifest of weights: {error!r}") from error
     return {item.file: item for item in released}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def sha256_of(path: Path) -> str:
