@@ -30,7 +30,7 @@ setup(
     # What is needed at run time stands in package.xml and requirements/runtime.txt. Named here, it would be
     # looked for by names that a distro's OpenCV or a robot's PyTorch do not bear.
     install_requires=[],
-    extras_require={"test": ["pytest"], "export": ["onnx", "onnxruntime"], "quantise": ["nncf"]},
+    extras_require={"test": ["pytest"], "export": ["onnx", "onnxruntime"]},
     python_requires=">=3.10",
     zip_safe=True,
     author="siam_tracker maintainers",
