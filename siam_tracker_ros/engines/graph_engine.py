@@ -10,6 +10,7 @@ from torch import Tensor
 
 from siam_tracker_ros.engines.engine import Response
 from siam_tracker_ros.engines.graphs import GraphName, Tensors, layout
+from siam_tracker_ros.engines.one_thread import one_thread
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.mask import Cells
 from siam_tracker_ros.models.siamese import Template, mask_inputs
@@ -61,7 +62,8 @@ class GraphEngine(ABC):
         if response.template.mask is None:
             raise ValueError("this network has no mask branch")
         features = response.features
-        kernels, windows = mask_inputs(response.template.mask, features.levels[0], features.refine, cells)
+        with one_thread(self.device):
+            kernels, windows = mask_inputs(response.template.mask, features.levels[0], features.refine, cells)
         inputs = [_samples((kernels, *windows), i) for i in range(len(kernels))]
         return self._in_turns("mask", inputs)[0]
 

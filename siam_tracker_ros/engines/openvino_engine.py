@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import shutil
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -26,12 +28,17 @@ from siam_tracker_ros.engines.graphs import (
     graph_names,
     search_sizes,
 )
+from siam_tracker_ros.engines.one_thread import one_thread
 from siam_tracker_ros.models.config import ZooEntry
+from siam_tracker_ros.models.inference import fuse_batch_norm
 from siam_tracker_ros.models.quantisation import rounded_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
+logger = logging.getLogger(__name__)
+
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _FILE = "graph.xml"
+_CPU = torch.device("cpu")
 
 
 def resolve_precision(precision: str) -> str:
@@ -62,7 +69,7 @@ class OpenVinoEngine(GraphEngine):
         installed, or without `precision`, or in int8 without a calibration.
         """
         super().__init__(entry)
-        self.device = torch.device("cpu")
+        self.device = _CPU
         self.precision = resolve_precision(precision)
         beside = "bf16" if "bf16" in openvino_runtime.native_precisions() else "fp32"
         self._hint = _HINTS[beside if self.precision == "int8" else self.precision]
@@ -73,9 +80,11 @@ class OpenVinoEngine(GraphEngine):
         self._keys = {graph: network_key(entry, each) for graph, each in self._networks.items()}
         self._compiled: dict[tuple[GraphName, int], _Compiled] = {}
         self._search_size = entry.tracking.instance_size
+        self._parts: tuple[str, int, dict[GraphName, Graph]] | None = None
         for size in search_sizes(entry.tracking):
             for graph in graph_names(entry.model):
                 self._graph(graph, size)
+        self._parts = None
 
     def run(self, graph: GraphName, inputs: Sequence[Tensor]) -> Tensors:
         """See `GraphEngine`. Images are rounded to whole grey levels."""
@@ -94,16 +103,32 @@ class OpenVinoEngine(GraphEngine):
         if (graph, size) not in self._compiled:
             name = f"openvino-{openvino_runtime.version()}/{graph}-{size}"
             key = self._keys.get(graph, self._keys[""])
-            file = kept(key, name, partial(self._convert, graph, search_size)) / _FILE
-            self._compiled[graph, size] = _Compiled(file, self._hint)
+            make = partial(self._convert, graph, search_size)
+            folder = kept(key, name, make)
+            try:
+                compiled = _Compiled(folder / _FILE, self._hint)
+            except RuntimeError as error:
+                reason = str(error).strip().splitlines()[-1]
+                logger.warning("%s is not what was written there, and is made anew: %s", folder, reason)
+                shutil.rmtree(folder)
+                compiled = _Compiled(kept(key, name, make) / _FILE, self._hint)
+            self._compiled[graph, size] = compiled
         return self._compiled[graph, size]
 
     def _convert(self, graph: GraphName, search_size: int, folder: Path) -> None:
-        network = copy.deepcopy(self._networks.get(graph, self._networks[""])).cpu().float().eval()
         # The tracker may be running in inference mode, whose tensors cannot be traced.
         with torch.inference_mode(False), torch.no_grad():
-            model = _converted(cut(network, self._tracking, search_size)[graph], graph in OF_IMAGES)
+            model = _converted(self._cut(graph, search_size)[graph], graph in OF_IMAGES)
         openvino_runtime.openvino().save_model(model, folder / _FILE, compress_to_fp16=False)
+
+    def _cut(self, graph: GraphName, search_size: int) -> dict[GraphName, Graph]:
+        """The network that `graph` is of, cut; while all graphs are made ready it is cut once a size."""
+        of = graph if graph in self._networks else ""
+        if self._parts is None or self._parts[:2] != (of, search_size):
+            network = copy.deepcopy(self._networks[of]).cpu().float().eval().requires_grad_(False)
+            fuse_batch_norm(network)
+            self._parts = of, search_size, cut(network, self._tracking, search_size)
+        return self._parts[2]
 
 
 def _converted(graph: Graph, of_images: bool) -> Any:
@@ -113,7 +138,10 @@ def _converted(graph: Graph, of_images: bool) -> Any:
         # Sizes and branches are meant to become constants.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(graph.module, graph.inputs, check_trace=False)  # type: ignore[no-untyped-call]
+        # Traced as a function, as a module's own parts would take longer than the network.
+        traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
+            lambda *inputs: graph.module(*inputs), graph.inputs, check_trace=False
+        )
         model = ov.convert_model(traced, example_input=graph.inputs)
     model.reshape({i: list(tensor.shape) for i, tensor in enumerate(graph.inputs)})
     ends = ov.preprocess.PrePostProcessor(model)
@@ -145,8 +173,9 @@ class _Compiled:
             self._request.set_output_tensor(index, self._tensor(output.numpy(), shared_memory=True))
 
     def run(self, inputs: Sequence[Tensor]) -> Tensors:
-        for index, tensor in enumerate(inputs):
-            bound = tensor.contiguous()
+        with one_thread(_CPU):
+            bounds = [tensor.contiguous() for tensor in inputs]
+        for index, bound in enumerate(bounds):
             # Kept for as long as the request reads it: a target's template stays the same over many frames.
             if bound is not self._inputs[index]:
                 self._request.set_input_tensor(index, self._tensor(bound.numpy(), shared_memory=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from siam_tracker_ros.engines.one_thread import one_thread
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.tracking.decode import ResponseGrid, response_grid, select
 from siam_tracker_ros.tracking.errors import InconsistentModelError
@@ -39,7 +40,8 @@ class ResponseDecoder:
                 f"{self._entry.name}: a search region of {instance_size} px gives {cls.shape[-1]} "
                 f"response cells a side, but its instance, exemplar and base size say {grid.score_size}"
             )
-        return select(cls, loc, grid, sizes, config.penalty_k, window_influence)
+        with one_thread(self._device):
+            return select(cls, loc, grid, sizes, config.penalty_k, window_influence)
 
     def _grid(self, score_size: int) -> ResponseGrid:
         if score_size not in self._grids:
