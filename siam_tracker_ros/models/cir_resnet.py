@@ -58,6 +58,8 @@ class CIRUnit(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes * width)
         self.conv3 = _conv1x1(planes * width, outputs)
         self.bn3 = nn.BatchNorm2d(outputs)
+        # A unit starts as its shortcut: sums over units would make the first responses too large to learn.
+        nn.init.zeros_(self.bn3.weight)
         self.relu = nn.ReLU(inplace=True)
         self.last = nn.ReLU(inplace=True) if relu else nn.Identity()
         self.downsample: nn.Module | None = None

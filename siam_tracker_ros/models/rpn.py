@@ -7,6 +7,8 @@ frame needs. Both return and take tensors with a leading batch dimension of targ
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -90,6 +92,11 @@ class UPChannelRPN(nn.Module):
         self.search_cls_conv = nn.Conv2d(inputs, hidden, kernel_size=3)
         self.search_loc_conv = nn.Conv2d(inputs, hidden, kernel_size=3)
         self.loc_adjust = nn.Conv2d(4 * anchor_num, 4 * anchor_num, kernel_size=1)
+        # What they make are weights themselves, of a correlation over `hidden` channels and about 4 x 4
+        # cells: they start as small as a convolution's would, or the first losses are in the thousands.
+        with torch.no_grad():
+            for conv in (self.template_cls_conv, self.template_loc_conv):
+                conv.weight /= 4 * math.sqrt(hidden)
 
     def kernels(self, exemplar: list[Tensor]) -> Kernels:
         """Exemplar features, one level -> (cls kernel [N, 2K*C, h, w], loc kernel [N, 4K*C, h, w])."""
