@@ -98,7 +98,7 @@ def test_the_loss_falls_and_the_overfit_pair_is_tracked(
         box = [float(row["box"]) for row in rows]
         assert np.mean(box[-5:]) < 0.8 * np.mean(box[:3])
 
-    tracker = SiamTracker.from_weights(weights, model=name, device="cpu")
+    tracker = SiamTracker.from_weights(weights, model=name, device="cpu", engine="torch")
     folder = Path(data.sources[0].path) / "first"
     truth = np.loadtxt(folder / "groundtruth.txt", delimiter=",")
     frames = [cv2.imread(str(path)) for path in sorted((folder / "img").iterdir())]

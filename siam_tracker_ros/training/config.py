@@ -154,6 +154,9 @@ class LossConfig:
 class OptimiserConfig:
     """AdamW with warm-up and decay; the backbone's opened layers learn at `backbone_rate` times the rate.
 
+    An up-channel head has no batch norms, and its outputs are products of what it learns: beyond a rate of
+    1e-4 its losses grow.
+
     With `backbone_norms` the opened layers' batch norms take the batch's statistics and learn them, as a
     backbone that starts from nothing has to; else they keep those they came with.
 
