@@ -174,6 +174,7 @@ def test_what_was_measured_before_ctrl_c_is_told(
     assert main(["bench", MODEL, "--targets", "1", "2", "4", "--json", str(file)]) == 130
     assert "Interrupted: 2 more were not measured." in capsys.readouterr().out
     assert [each.configuration for each in read_run(file).measurements] == done
+    assert main(["bench", "--show", str(file)]) == 0
 
 
 def test_an_engine_makes_what_it_keeps_before_its_memory_is_measured(

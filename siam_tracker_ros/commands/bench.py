@@ -215,7 +215,7 @@ def run(args: argparse.Namespace) -> int:
         from siam_tracker_ros.benchmark.targets_figure import draw_cost_by_targets
 
         draw_cost_by_targets(measured, args.figure)
-    if measured.unfinished:
+    if measured.unfinished and not args.show:
         raise KeyboardInterrupt
     return 0 if measured.measurements else 1
 
