@@ -63,7 +63,7 @@ def moving_scene(frames: int) -> list[np.ndarray]:
 def trained(device: str = "cpu", precision: Any = "auto") -> SiamTracker:
     """A tracker that tells targets apart, which random weights do not."""
     return SiamTracker.from_weights(
-        "siammask_mobilev2_w10", device=device, precision=precision, engine="torch"
+        "siammask_mobilev2_w10_l23", device=device, precision=precision, engine="torch"
     )
 
 
