@@ -120,6 +120,16 @@ def test_two_sure_looks_have_to_agree_on_the_place() -> None:
     assert verdict.sighting == Sighting(ELSEWHERE, 0.9, sure=1)
 
 
+def test_nothing_is_looked_for_at_no_place() -> None:
+    nowhere = CenterBox(math.nan, math.nan, 40.0, 30.0)
+    verdict = judge(looks("predicted", "swept"), [nowhere, nowhere], [0.0, 0.0], 0.75, ScanConfig())
+    assert not verdict.found
+    assert verdict.sighting is None
+    outside = Sighting(CenterBox(1e30, -1e30, 40.0, 30.0), 0.9, sure=1)
+    (again, _) = plan_looks(None, outside, HOME, SIDE, FRAME, ScanConfig()).looks
+    assert again.box[:2] == (640, 0)
+
+
 SEEN, GONE, BACK = 8, 16, 50
 LOST_STATES = (TrackState.COASTING, TrackState.LOST)
 

@@ -86,7 +86,8 @@ def judge(
     """Weigh what the looks of `search` have shown: a box each, px of the frame, and a confidence, 0..1.
 
     The target is found where a look at the usual scale is sure of it, above `high`, and so were the looks
-    at the same place before it, `config.sure_looks` in all. A confidence that is not a number counts as none.
+    at the same place before it, `config.sure_looks` in all. A box that is not a number is not looked at again;
+    its confidence is to be 0.
     """
     seen = [
         Sighting(box, confidence, _sure_looks(look, box) if confidence > high else 0)
@@ -99,7 +100,7 @@ def judge(
     again = [
         sighting
         for look, sighting in zip(search.looks, seen, strict=True)
-        if look.reason != "sighted" or sighting.sure
+        if all(map(math.isfinite, sighting.box)) and (look.reason != "sighted" or sighting.sure)
     ]
     if search.sighting is not None:
         again.append(search.sighting)
@@ -133,7 +134,8 @@ def plan_looks(
     # A single window takes turns with itself.
     turn, sweeping = (frames, config.windows - 1) if config.windows > 1 else divmod(frames, 2)
     if sighting is not None and (sighting.sure or turn % 2):
-        place = predicted._replace(cx=sighting.box.cx, cy=sighting.box.cy)
+        x, y = (max(0.0, min(at, length)) for at, length in zip(sighting.box[:2], frame_size, strict=True))
+        place = predicted._replace(cx=x, cy=y)
         looks.append(Look(place, "sighted", sure=sighting.sure))
         sighting = None
     elif len(looks) + sweeping < config.windows:
