@@ -99,6 +99,7 @@ def test_other_precisions_and_formats_are_held_to_pytorch_too(options: dict, tmp
     manifest = _manifest(tmp_path / "out")
     for graph in manifest["graphs"].values():
         assert graph["sha256"] == sha256_of(tmp_path / "out" / graph["file"])
+        assert graph["precision"] == manifest["precision"]
         assert 0 < graph["difference"] < manifest["tolerance"]
 
 
