@@ -86,8 +86,8 @@ def judge(
     """Weigh what the looks of `search` have shown: a box each, px of the frame, and a confidence, 0..1.
 
     The target is found where a look at the usual scale is sure of it, above `high`, and so were the looks
-    at the same place before it, `config.sure_looks` in all. A box that is not a number is not looked at again;
-    its confidence is to be 0.
+    at the same place before it, `config.sure_looks` in all. A box that is not a number has
+    a confidence of 0, and is not looked at again.
     """
     seen = [
         Sighting(box, confidence, _sure_looks(look, box) if confidence > high else 0)
