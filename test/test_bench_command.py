@@ -211,6 +211,7 @@ def test_an_engine_makes_what_it_keeps_before_its_memory_is_measured(
         (["--pysot", "/nonexistent"], "is no PySOT checkout"),
         (["--device", "cuda:99"], "'cuda:99' was asked for"),
         (["--figure", "cost.png"], "give --targets 1 2 4 8 16"),
+        (["--figure", "cost.jpeg2", "--targets", "1", "2"], "a .png, .svg or .pdf file, not cost.jpeg2"),
         (["--trace", "trace.json"], "--trace is of one row"),
         (["--show", "/nonexistent"], "cannot read /nonexistent"),
         (["--compare", "/nonexistent"], "cannot read /nonexistent"),

@@ -194,11 +194,13 @@ def run(args: argparse.Namespace) -> int:
     from siam_tracker_ros.benchmark.measurement import read_run
     from siam_tracker_ros.benchmark.scores import read_scores
     from siam_tracker_ros.benchmark.tables import run_markdown
-    from siam_tracker_ros.footage.whole_file import check_output_file, write_whole
+    from siam_tracker_ros.footage.whole_file import check_output_file, check_picture_file, write_whole
 
     # What cannot be read or written is said before minutes are spent.
-    for file in filter(None, (args.json, args.markdown, args.figure, args.trace)):
+    for file in filter(None, (args.json, args.markdown, args.trace)):
         check_output_file(file)
+    if args.figure:
+        check_picture_file(args.figure)
     before = read_run(args.compare) if args.compare else None
     scores = read_scores(args.scores)
     measured = read_run(args.show) if args.show else _measure(args)

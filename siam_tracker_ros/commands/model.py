@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(entry: ZooEntry, args: argparse.Namespace) -> None:
+    from siam_tracker_ros.footage.whole_file import check_picture_file
+
     boxes = [parse_box(text) for text in args.box or []]
     videos = args.responses or []
     if len(boxes) != len(videos):
@@ -77,7 +79,7 @@ def _draw(entry: ZooEntry, args: argparse.Namespace) -> None:
     if args.figure:
         from siam_tracker_ros.figures.architecture import draw_architecture
 
-        _check_suffix(args.figure)
+        check_picture_file(args.figure)
         draw_architecture(entry, args.figure)
         written.append(args.figure)
     if videos:
@@ -85,16 +87,11 @@ def _draw(entry: ZooEntry, args: argparse.Namespace) -> None:
         from siam_tracker_ros.figures.responses import draw_responses
 
         path = args.out or Path("out") / f"{entry.name}_responses.png"
-        _check_suffix(path)
+        check_picture_file(path)
         draw_responses(entry, seen_in(entry, args.weights or entry.name, videos, boxes), path)
         written.append(path)
     for path in written:
         print(f"wrote {path}")
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ModelCommandError(f"a picture is a .png, .svg or .pdf file, not {path}")
 
 
 def report(entry: ZooEntry) -> str:

@@ -33,6 +33,13 @@ def check_output_file(path: Path) -> None:
     _check_place(path)
 
 
+def check_picture_file(path: Path) -> None:
+    """Raise OutputError where `path` cannot become a file, or is of no kind that figures are drawn to."""
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise OutputError(f"a picture is a .png, .svg or .pdf file, not {path}")
+    check_output_file(path)
+
+
 def check_output_folder(path: Path) -> None:
     """Raise OutputError unless `path` is an empty folder, or can become one."""
     if path.is_dir():
