@@ -139,14 +139,13 @@ def _write_graphs(
 def _write_checked(file: str, graph: Graph, options: ExportOptions, folder: Path) -> tuple[Path, float]:
     """The file of a graph, and how far what it gives is from what PyTorch does. Raises ExportError."""
     expected = reference_outputs(graph)
-    copied = Graph(copy.deepcopy(graph.module), graph.inputs, graph.input_names, graph.output_names)
     path = folder / f"{file}.onnx"
     if options.format == "openvino":
-        write_onnx(copied, path, options.opset)
+        write_onnx(graph, path, options.opset)
         path = _as_openvino(path, options.precision)
         outputs = _run_openvino(path, graph.inputs)
     else:
-        write_onnx(copied, path, options.opset, options.precision)
+        write_onnx(graph, path, options.opset, options.precision)
         outputs = run_onnx(path, graph.input_names, graph.inputs)
     try:
         found = difference(outputs, expected, options.precision)

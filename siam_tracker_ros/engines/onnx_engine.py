@@ -14,7 +14,15 @@ from torch import Tensor
 from siam_tracker_ros.engines.errors import EngineUnavailableError
 from siam_tracker_ros.engines.graph_engine import GraphEngine
 from siam_tracker_ros.engines.graph_store import kept, network_key
-from siam_tracker_ros.engines.graphs import OF_ONE_SIZE, GraphName, Tensors, cut, graph_names, search_sizes
+from siam_tracker_ros.engines.graphs import (
+    OF_ONE_SIZE,
+    Graph,
+    GraphName,
+    Tensors,
+    cut,
+    graph_names,
+    search_sizes,
+)
 from siam_tracker_ros.engines.onnx_file import DEFAULT_OPSET, FilePrecision, write_onnx
 from siam_tracker_ros.models.config import ZooEntry
 from siam_tracker_ros.models.inference import fuse_batch_norm
@@ -39,8 +47,10 @@ class OnnxEngine(GraphEngine):
     def __init__(
         self, entry: ZooEntry, network: SiameseNetwork, device: torch.device, precision: str
     ) -> None:
-        """`network` is kept, and must not change. Raises EngineUnavailableError for another `precision`,
-        QuantisationError for int8 without a calibration.
+        """`network` is kept, and must not change.
+
+        Raises EngineUnavailableError for a `precision` that it has not, QuantisationError for int8 without a
+        calibration.
         """
         super().__init__(entry)
         self.device = device
@@ -55,6 +65,8 @@ class OnnxEngine(GraphEngine):
         self.network_key = network_key(entry, self._rounded or network)
         self._loaded: dict[tuple[GraphName, int], RunsGraph] = {}
         self._search_size = entry.tracking.instance_size
+        # The graphs cut last, of the rounded network or not, of one size: all are made ready one by one.
+        self._parts: tuple[bool, int, dict[GraphName, Graph]] | None = None
 
     @abstractmethod
     def load(self, name: str, file: Path) -> RunsGraph:
@@ -65,6 +77,7 @@ class OnnxEngine(GraphEngine):
         for size in search_sizes(entry.tracking):
             for graph in graph_names(entry.model):
                 self._graph(graph, size)
+        self._parts = None
 
     def run(self, graph: GraphName, inputs: Sequence[Tensor]) -> Tensors:
         """See `GraphEngine`."""
@@ -92,18 +105,23 @@ class OnnxEngine(GraphEngine):
         return self._loaded[graph, size]
 
     def _write(self, graph: GraphName, search_size: int, folder: Path) -> None:
+        rounded = self._rounded is not None and graph == "search"
+        if self._parts is None or self._parts[:2] != (rounded, search_size):
+            self._parts = rounded, search_size, self._cut(rounded, search_size)
+        write_onnx(self._parts[2][graph], folder / _FILE, precision=self._file_precision)
+
+    def _cut(self, rounded: bool, search_size: int) -> dict[GraphName, Graph]:
         # The tracker may be running in inference mode, whose tensors cannot be traced.
         with torch.inference_mode(False), torch.no_grad():
-            of_graph = self._rounded if self._rounded is not None and graph == "search" else self._network
-            network = copy.deepcopy(of_graph).cpu().float().eval().requires_grad_(False)
+            network = copy.deepcopy(self._rounded if rounded else self._network)
+            assert network is not None
+            network.cpu().float().eval().requires_grad_(False)
             fuse_batch_norm(network)
-            graphs = cut(network, self._tracking, search_size)
-        write_onnx(graphs[graph], folder / _FILE, precision=self._file_precision)
+            return cut(network, self._tracking, search_size)
 
 
 def resolve_file_precision(precision: str, device: torch.device, engine: str) -> FilePrecision:
-    """The precision that files are written in: on the CPU fp32 unless int8 is asked for, on
-    CUDA fp16 unless fp32 is.
+    """The precision of files: on the CPU fp32 unless int8 is asked for, on CUDA fp16 unless fp32 is.
 
     Raises EngineUnavailableError for any other.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ class _HalfInside(nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self.inside = graph.module.half()
+        self.inside = copy.deepcopy(graph.module).half()
         self.exact = tuple(name == "regions" for name in graph.input_names)
 
     def forward(self, *inputs: Tensor) -> Tensors:
@@ -44,7 +45,7 @@ class _HalfInside(nn.Module):
 def write_onnx(
     graph: Graph, path: Path, opset: int = DEFAULT_OPSET, precision: FilePrecision = "fp32"
 ) -> None:
-    """Write `graph` to `path`, its ends float32. In fp16 the graph's module is not fit for use afterwards.
+    """Write `graph` to `path`, its ends float32.
 
     Raises EngineUnavailableError where what PyTorch writes ONNX by is missing.
     """
