@@ -74,6 +74,8 @@ def reset(graph: Graph) -> None:
         "weights",
         "weights_sha256",
         "device",
+        "engine",
+        "precision",
         "image_transport",
         "image_reliability",
         "max_targets",
@@ -133,6 +135,7 @@ def test_impossible_transition_is_refused(graph: Graph) -> None:
         ("weights_sha256", "0" * 64, f"but weights_sha256 says {'0' * 64}"),
         ("device", "cuda:7", "device 'cuda:7' was asked for"),
         ("device", "gpu", "none of auto, cpu, cuda"),
+        ("precision", "int8", "engine 'torch' has no int8"),
     ],
 )
 def test_failed_configure_says_why_and_leaves_nothing(
@@ -148,6 +151,19 @@ def test_failed_configure_says_why_and_leaves_nothing(
     assert graph.set_parameter(parameter, getattr(DEFAULTS, parameter)) == ""
     assert graph.change_state("configure")
     assert graph.status(TrackerStatus.INACTIVE).model == DEFAULTS.weights
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_every_engine_tracks_and_is_named(graph: Graph, engine: str) -> None:
+    pytest.importorskip(engine, reason=f"NOT TESTED: no {engine} here")
+    assert graph.set_parameter("engine", engine) == ""
+    assert graph.set_parameter("precision", "fp32") == ""
+    assert graph.change_state("configure")
+    assert graph.change_state("activate")
+    graph.track_one()
+    assert graph.init(square(graph)).success
+    assert only_track(graph.track_one()).state != Track.LOST
+    assert graph.diagnosis("tracking", graph.publish)["engine"] == f"{engine} fp32"
 
 
 def test_requests_to_an_inactive_node_are_refused(graph: Graph) -> None:
