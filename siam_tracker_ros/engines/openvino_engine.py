@@ -162,6 +162,8 @@ class _Compiled:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            # Bound to a core, a thread would wait for whatever else runs on it.
+            "ENABLE_CPU_PINNING": False,
             "CACHE_DIR": str(file.parent),
         }
         compiled = openvino_runtime.core().compile_model(file, "CPU", options)
