@@ -15,6 +15,7 @@ from training_footage import draw_sequence
 
 from siam_tracker_ros.cli import main
 from siam_tracker_ros.models.checkpoint import save_weights
+from siam_tracker_ros.models.inference import inference_copy
 from siam_tracker_ros.models.int8_calibration import (
     SUFFIX,
     Calibration,
@@ -82,10 +83,11 @@ def test_the_search_side_is_rounded_and_the_channels_keep_their_means(random_net
 
     crops = torch.cat([each.crops for each in inputs])
     exact, approximate = (network.features(crops).levels for network in (random_network, rounded))
+    fused = inference_copy(random_network, torch.device("cpu"), torch.float64)
     without = dataclasses.replace(
         calibration,
         convolutions={
-            name: dataclasses.replace(each, bias=tuple(_fused_bias(random_network, name).tolist()))
+            name: dataclasses.replace(each, bias=tuple(fused.get_submodule(name).bias.tolist()))
             for name, each in calibration.convolutions.items()
         },
     )
@@ -96,15 +98,6 @@ def test_the_search_side_is_rounded_and_the_channels_keep_their_means(random_net
         means = [(each - right).mean((0, 2, 3)).abs().mean() for each in (corrected, plain)]
         assert means[0] < means[1] / 10
         assert (corrected - right).std() < 0.1 * right.std()
-
-
-def _fused_bias(network: SiameseNetwork, name: str) -> torch.Tensor:
-    from siam_tracker_ros.models.inference import inference_copy
-
-    fused = inference_copy(network, torch.device("cpu"), torch.float64)
-    bias = fused.get_submodule(name).bias
-    assert bias is not None
-    return bias
 
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path, calibration):
@@ -176,7 +169,7 @@ def test_export_calibrates_on_footage_and_writes_what_rounds_alike(tmp_path, cap
 def test_shipped_int8_follows_real_footage_as_fp32_does(engine, data_dir):
     pytest.importorskip(engine, reason=f"NOT TESTED: {engine} is not installed")
     folder = data_dir / "sequences" / "davis_bmx-trees"
-    images = [cv2.imread(str(path)) for path in sorted((folder / "img").glob("*.jpg"))[:20]]
+    images = [cv2.imread(str(path)) for path in sorted((folder / "img").glob("*.jpg"))[:12]]
     box = np.loadtxt(folder / "groundtruth.txt", delimiter=",")[0]
     exact = SiamTracker.from_weights(ENTRY.name, device="cpu", precision="fp32", engine="torch")
     rounded = SiamTracker.from_weights(ENTRY.name, device="cpu", precision="int8", engine=engine)

@@ -28,7 +28,7 @@ from siam_tracker_ros.models.int8_calibration import Calibration, QuantisationEr
 from siam_tracker_ros.models.siamese import SiameseNetwork, Template
 
 FLOATING = ("backbone.layer0", "backbone.layer1", "backbone.layer2")
-"""Layers that stay in floating point: their features cancel to a hundredth of what they are summed from."""
+"""Layers that stay in floating point: rounding moves their features most, and with them all that follow."""
 
 _LEVELS = 255
 _WEIGHT_LIMIT = 127
@@ -126,8 +126,9 @@ def rounded_copy(network: SiameseNetwork) -> SiameseNetwork:
             "siam-tracker export NAME --precision int8 --calibrate FOLDER makes one from labelled sequences"
         )
     rounded = _fused(network)
+    candidates = dict(_candidates(rounded))
     for name, rounding in calibration.convolutions.items():
-        conv = dict(_candidates(rounded)).get(name)
+        conv = candidates.get(name)
         if conv is None or conv.out_channels != len(rounding.bias):
             raise QuantisationError(
                 f"the int8 calibration has a convolution '{name}' with {len(rounding.bias)} channels, and "
