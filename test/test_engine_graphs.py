@@ -78,5 +78,5 @@ def tracks_as_pytorch(entry: ZooEntry, network: SiameseNetwork, engine: Engine) 
 
 def test_an_unknown_engine_is_named() -> None:
     entry = small(next(iter(SMALL_PARTS)))
-    with pytest.raises(EngineUnavailableError, match="engine 'steam' is none of .*torch"):
+    with pytest.raises(EngineUnavailableError, match=r"engine 'steam' is none of .*torch"):
         build_engine("steam", entry, seeded(entry.model), torch.device("cpu"), "auto")  # type: ignore[arg-type]
