@@ -21,7 +21,8 @@ from siam_tracker_ros.tracking.state import TrackState
 from siam_tracker_ros.training.paint_out import painted_out
 
 HOME, SIDE, FRAME = CenterBox(200.0, 130.0, 40.0, 30.0), 140.0, (640, 360)
-NEARBY = Sighting(CenterBox(260.0, 150.0, 44.0, 33.0), 0.5)
+ELSEWHERE = CenterBox(400.0, 100.0, 40.0, 30.0)
+NEARBY = Sighting(CenterBox(260.0, 150.0, 44.0, 33.0), 0.3)
 
 
 def searches(frames: int, config: ScanConfig, sighting: Sighting | None = None) -> list[LostSearch]:
@@ -73,29 +74,51 @@ def test_what_was_sighted_is_looked_at_again_at_the_usual_scale() -> None:
     for look in again:
         assert look.box == HOME._replace(cx=260.0, cy=150.0), "the place is new, the size the target's"
         assert look.zoom == 1.0
-    sure = plan_looks(None, replace(NEARBY, sure=1), HOME, SIDE, FRAME, ScanConfig())
-    assert sure.looks[0].reason == "sighted", "what is nearly found does not wait for its turn"
+    waiting, at_once = (
+        plan_looks(None, replace(NEARBY, confidence=confidence), HOME, SIDE, FRAME, ScanConfig())
+        for confidence in (0.3, 0.5)
+    )
+    assert waiting.looks[0].reason == "predicted"
+    assert at_once.looks[0].reason == "sighted", "what looks much like the target does not wait for its turn"
 
 
-def looks(*reasons: str, sure: int = 0) -> LostSearch:
-    return LostSearch(tuple(Look(HOME, reason, sure=sure) for reason in reasons))
+def looks(*reasons: str, trust: float = 0.0, again: int = 0) -> LostSearch:
+    return LostSearch(tuple(Look(HOME, reason, trust=trust, again=again) for reason in reasons))
 
 
-ELSEWHERE = CenterBox(400.0, 100.0, 40.0, 30.0)
+def found_after(*confidences: float) -> int | None:
+    """How many looks at one place it takes to find a target that answers so."""
+    search = looks("predicted", "swept")
+    for count, confidence in enumerate(confidences, start=1):
+        verdict = judge(search, [HOME, ELSEWHERE], [confidence, 0.0], 0.75, ScanConfig())
+        if verdict.found:
+            return count
+        assert verdict.sighting is not None
+        search = plan_looks(search, verdict.sighting, HOME, SIDE, FRAME, ScanConfig())
+        if search.looks[0].reason != "sighted" or verdict.sighting.box != HOME:
+            return None
+    return None
 
 
-def test_one_sure_look_is_not_enough() -> None:
-    verdict = judge(looks("predicted", "swept"), [HOME, ELSEWHERE], [0.9, 0.1], 0.75, ScanConfig())
+def test_one_sure_look_is_not_enough_and_two_are() -> None:
+    verdict = judge(looks("predicted", "swept"), [HOME, ELSEWHERE], [0.99, 0.1], 0.75, ScanConfig())
     assert not verdict.found
     assert verdict.look == 0
-    assert verdict.sighting == Sighting(HOME, 0.9, sure=1)
-    second = judge(looks("sighted", "swept", sure=1), [HOME, ELSEWHERE], [0.8, 0.1], 0.75, ScanConfig())
-    assert second.found
-    assert second.look == 0
+    assert verdict.sighting is not None
+    assert verdict.sighting.box == HOME
+    assert found_after(0.99, 0.76) == 2
+
+
+def test_looks_that_are_nearly_sure_need_more_of_them() -> None:
+    assert found_after(*[0.65] * 6) == 3
+    assert found_after(*[0.58] * 6) == 4
+    assert found_after(*[0.45] * 12) is None, "what is hardly likely is given up in time"
+    assert found_after(0.7, 0.3, 0.7, 0.7) is None, "a look that says little ends it"
 
 
 def test_what_the_second_look_does_not_confirm_is_dropped() -> None:
-    verdict = judge(looks("sighted", "swept", sure=1), [HOME, ELSEWHERE], [0.6, 0.1], 0.75, ScanConfig())
+    search = looks("sighted", "swept", trust=0.35)
+    verdict = judge(search, [HOME, ELSEWHERE], [0.3, 0.1], 0.75, ScanConfig())
     assert not verdict.found
     assert verdict.sighting == Sighting(ELSEWHERE, 0.1)
 
@@ -114,10 +137,13 @@ def test_a_better_sighting_is_kept_until_its_turn() -> None:
     assert verdict.sighting == Sighting(ELSEWHERE, 0.6)
 
 
-def test_two_sure_looks_have_to_agree_on_the_place() -> None:
-    verdict = judge(looks("sighted", "swept", sure=1), [ELSEWHERE, HOME], [0.9, 0.1], 0.75, ScanConfig())
+def test_looks_have_to_agree_on_the_place() -> None:
+    search = looks("sighted", "swept", trust=0.35)
+    verdict = judge(search, [ELSEWHERE, HOME], [0.9, 0.1], 0.75, ScanConfig())
     assert not verdict.found
-    assert verdict.sighting == Sighting(ELSEWHERE, 0.9, sure=1)
+    assert verdict.sighting is not None
+    assert verdict.sighting.box == ELSEWHERE
+    assert verdict.sighting.trust == pytest.approx(0.35), "what the other place has earned is not its own"
 
 
 def test_nothing_is_looked_for_at_no_place() -> None:
@@ -125,7 +151,7 @@ def test_nothing_is_looked_for_at_no_place() -> None:
     verdict = judge(looks("predicted", "swept"), [nowhere, nowhere], [0.0, 0.0], 0.75, ScanConfig())
     assert not verdict.found
     assert verdict.sighting is None
-    outside = Sighting(CenterBox(1e30, -1e30, 40.0, 30.0), 0.9, sure=1)
+    outside = Sighting(CenterBox(1e30, -1e30, 40.0, 30.0), 0.9, trust=0.35)
     (again, _) = plan_looks(None, outside, HOME, SIDE, FRAME, ScanConfig()).looks
     assert again.box[:2] == (640, 0)
 

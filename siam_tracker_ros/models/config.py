@@ -194,8 +194,9 @@ class ScanConfig:
     Each frame looks through `windows` of them. One is at the place that is predicted, every second frame at
     the one that has looked most like the target. The others sweep the frame, their sides `zoom` usual ones,
     `step` of such a side apart at most: the first sweep `reach` usual sides around the predicted place, each
-    later one `growth` times as far, until the frame is covered, and then anew. The target is found where
-    `sure_looks` looks in succession, not zoomed and at one place, are sure of it.
+    later one `growth` times as far, until the frame is covered, and then anew. What is surer than `hold` is
+    looked at again at once, up to `patience` times in succession. The target is found where `sure_looks` of
+    these looks, not zoomed and at one place, are sure of it, or more of them nearly.
     """
 
     windows: int = 2
@@ -204,6 +205,8 @@ class ScanConfig:
     reach: float = 1.0
     growth: float = 1.7
     sure_looks: int = 2
+    hold: float = 0.4
+    patience: int = 6
 
 
 @dataclass(frozen=True)

@@ -23,31 +23,33 @@ Reason = Literal["predicted", "sighted", "swept"]
 class Look:
     """One window of a frame, around the centre of `box` (px of the frame), which has the target's size.
 
-    Its side is `zoom` usual ones. `sure` counts the looks in succession, before this one, that were sure of
-    the target here.
+    Its side is `zoom` usual ones. `trust` is what the looks at this place before this one have earned it, of
+    which `again` were at a sighting.
     """
 
     box: CenterBox
     reason: Reason
     zoom: float = 1.0
-    sure: int = 0
+    trust: float = 0.0
+    again: int = 0
 
 
 @dataclass(frozen=True)
 class Sighting:
     """The box that a look showed, px of the frame, and how sure it was of it (0..1).
 
-    `sure` counts the looks in succession that were sure of the target there.
+    `trust` is what the looks at it in succession have earned it, `again` how often it was looked at again.
     """
 
     box: CenterBox
     confidence: float
-    sure: int = 0
+    trust: float = 0.0
+    again: int = 0
 
     @property
-    def rank(self) -> tuple[int, float]:
+    def rank(self) -> tuple[float, float]:
         """Sightings of the highest rank are looked at again."""
-        return self.sure, self.confidence
+        return self.trust, self.confidence
 
 
 @dataclass(frozen=True)
@@ -85,34 +87,41 @@ def judge(
 ) -> Verdict:
     """Weigh what the looks of `search` have shown: a box each, px of the frame, and a confidence, 0..1.
 
-    The target is found where a look at the usual scale is sure of it, above `high`, and so were the looks
-    at the same place before it, `config.sure_looks` in all. A box that is not a number has
-    a confidence of 0, and is not looked at again.
+    Every look at the usual scale earns a place what its confidence is above `config.hold`, and one below ends
+    it. The target is found where looks in succession have earned as much as `config.sure_looks` that are
+    just sure, above `high`: fewer very sure ones do not do. A box that is not a number has a confidence of 0,
+    and is not looked at again.
     """
     seen = [
-        Sighting(box, confidence, _sure_looks(look, box) if confidence > high else 0)
+        Sighting(
+            box,
+            confidence,
+            _trust(look, box, confidence, high, config.hold),
+            look.again + 1 if look.reason == "sighted" else 0,
+        )
         for look, box, confidence in zip(search.looks, boxes, confidences, strict=True)
     ]
-    best = max(range(len(seen)), key=lambda index: (seen[index].sure, confidences[index]))
-    if seen[best].sure >= config.sure_looks:
+    best = max(range(len(seen)), key=lambda index: (seen[index].trust, confidences[index]))
+    if seen[best].trust >= config.sure_looks * (high - config.hold):
         return Verdict(best, True, None)
-    # What a second look was not sure of is not looked at a third time.
+    # A second look that says little ends it, and nothing keeps the search to itself for long.
     again = [
         sighting
-        for look, sighting in zip(search.looks, seen, strict=True)
-        if all(map(math.isfinite, sighting.box)) and (look.reason != "sighted" or sighting.sure)
+        for sighting in seen
+        if all(map(math.isfinite, sighting.box))
+        and (not sighting.again or (config.hold < sighting.confidence and sighting.again < config.patience))
     ]
     if search.sighting is not None:
         again.append(search.sighting)
     return Verdict(best, False, max(again, key=lambda sighting: sighting.rank, default=None))
 
 
-def _sure_looks(look: Look, box: CenterBox) -> int:
-    """How many looks in succession have been sure of the same place, if this one is sure of `box`."""
-    if look.reason == "swept":
-        return 0
+def _trust(look: Look, box: CenterBox, confidence: float, high: float, hold: float) -> float:
+    """What the looks in succession at one place, this one, which shows `box`, included, have earned it."""
+    if look.reason == "swept" or confidence <= hold:
+        return 0.0
     near = math.dist(box[:2], look.box[:2]) < math.sqrt(look.box.w * look.box.h)
-    return look.sure + 1 if near or not look.sure else 1
+    return (look.trust if near else 0.0) + min(confidence, high) - hold
 
 
 def plan_looks(
@@ -133,10 +142,10 @@ def plan_looks(
     looks: list[Look] = []
     # A single window takes turns with itself.
     turn, sweeping = (frames, config.windows - 1) if config.windows > 1 else divmod(frames, 2)
-    if sighting is not None and (sighting.sure or turn % 2):
+    if sighting is not None and (sighting.confidence > config.hold or turn % 2):
         x, y = (max(0.0, min(at, length)) for at, length in zip(sighting.box[:2], frame_size, strict=True))
         place = predicted._replace(cx=x, cy=y)
-        looks.append(Look(place, "sighted", sure=sighting.sure))
+        looks.append(Look(place, "sighted", trust=sighting.trust, again=sighting.again))
         sighting = None
     elif len(looks) + sweeping < config.windows:
         looks.append(Look(predicted, "predicted"))
