@@ -20,6 +20,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 DEADLINE_S = 60.0
+ASK_AGAIN_S = 5.0
 
 
 @contextmanager
@@ -140,7 +141,22 @@ class Operator(Listener):
         return self.ask(ChangeState, f"{self.operated}/change_state", transition=transition).success
 
     def state(self) -> str:
-        return self.ask(GetState, f"{self.operated}/get_state").current_state.label
+        """What the operated node says it is in; asked again after a while.
+
+        A service that has only just been discovered may answer before it knows the way back.
+        """
+        name = f"{self.operated}/get_state"
+        answers = [self.send(GetState, name)]
+        asked = time.monotonic()
+
+        def answered() -> Any:
+            nonlocal asked
+            if time.monotonic() - asked > ASK_AGAIN_S:
+                answers.append(self.send(GetState, name))
+                asked = time.monotonic()
+            return next((future for future in answers if future.done()), None)
+
+        return self.wait(answered, f"the answer of {name}").result().current_state.label
 
     def set_parameter(self, name: str, value: Any, node: str = "") -> str:
         """Set a parameter, of the operated node unless another is named; the reason where it was refused."""

@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+from siam_tracker_ros.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
 HELP = "draw the ground truth of a video, image folder or bag"

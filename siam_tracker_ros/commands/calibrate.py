@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+from siam_tracker_ros.compute_options import add_compute_options, compute_options
 
 if TYPE_CHECKING:
     from siam_tracker_ros.footage.sequence_folder import LabelledSequence

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+from siam_tracker_ros.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.errors import SiamTrackerError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+from siam_tracker_ros.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:

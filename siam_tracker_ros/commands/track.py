@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from siam_tracker_ros.commands.compute_options import add_compute_options, compute_options
+from siam_tracker_ros.compute_options import add_compute_options, compute_options
 from siam_tracker_ros.errors import SiamTrackerError
 from siam_tracker_ros.models.default_weights import DEFAULT_WEIGHTS
 
