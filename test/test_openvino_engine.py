@@ -16,7 +16,7 @@ from test_engine_graphs import every_kind, tracks_as_pytorch
 from test_networks import SMALL, seeded
 from test_tracker import ENTRY, scene
 
-from siam_tracker_ros.engines import openvino_engine, openvino_runtime
+from siam_tracker_ros.engines import cut_network, openvino_runtime
 from siam_tracker_ros.engines.build import build_engine
 from siam_tracker_ros.engines.errors import EngineUnavailableError
 from siam_tracker_ros.engines.openvino_engine import OpenVinoEngine
@@ -97,7 +97,7 @@ def test_graphs_are_converted_once_for_the_same_weights(
     made: tuple[Path, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, first = made
-    monkeypatch.setattr(openvino_engine, "cut", _never)
+    monkeypatch.setattr(cut_network, "cut", _never)
     assert torch.equal(_cls(_engine_in(cache, monkeypatch)), first)
     with pytest.raises(AssertionError, match="found in the cache"):
         _engine_in(cache, monkeypatch, seed=1)

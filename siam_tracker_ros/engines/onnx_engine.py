@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,22 +10,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from siam_tracker_ros.engines.cut_network import CutNetwork
 from siam_tracker_ros.engines.errors import EngineUnavailableError
 from siam_tracker_ros.engines.graph_engine import GraphEngine
 from siam_tracker_ros.engines.graph_store import kept, network_key
 from siam_tracker_ros.engines.graphs import (
     OF_ONE_SIZE,
-    Graph,
     GraphName,
     Tensors,
-    cut,
     graph_names,
     search_sizes,
 )
 from siam_tracker_ros.engines.onnx_file import DEFAULT_OPSET, FilePrecision, write_onnx
 from siam_tracker_ros.models.config import ZooEntry
-from siam_tracker_ros.models.inference import fuse_batch_norm
-from siam_tracker_ros.models.quantisation import rounded_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
 _FILE = "graph.onnx"
@@ -59,14 +55,10 @@ class OnnxEngine(GraphEngine):
         self.stream = None
         if device.type == "cuda":
             self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._tracking = entry.tracking
-        self._network = network
-        self._rounded = rounded_copy(network) if precision == "int8" else None
-        self.network_key = network_key(entry, self._rounded or network)
+        self._cut = CutNetwork(entry, network, rounded=precision == "int8")
+        self.network_key = network_key(entry, self._cut.source("search"))
         self._loaded: dict[tuple[GraphName, int], RunsGraph] = {}
         self._search_size = entry.tracking.instance_size
-        # The graphs cut last, of the rounded network or not, of one size: all are made ready one by one.
-        self._parts: tuple[bool, int, dict[GraphName, Graph]] | None = None
 
     @abstractmethod
     def load(self, name: str, file: Path) -> RunsGraph:
@@ -77,7 +69,7 @@ class OnnxEngine(GraphEngine):
         for size in search_sizes(entry.tracking):
             for graph in graph_names(entry.model):
                 self._graph(graph, size)
-        self._parts = None
+        self._cut.forget()
 
     def run(self, graph: GraphName, inputs: Sequence[Tensor]) -> Tensors:
         """See `GraphEngine`."""
@@ -105,19 +97,8 @@ class OnnxEngine(GraphEngine):
         return self._loaded[graph, size]
 
     def _write(self, graph: GraphName, search_size: int, folder: Path) -> None:
-        rounded = self._rounded is not None and graph == "search"
-        if self._parts is None or self._parts[:2] != (rounded, search_size):
-            self._parts = rounded, search_size, self._cut(rounded, search_size)
-        write_onnx(self._parts[2][graph], folder / _FILE, precision=self._file_precision)
-
-    def _cut(self, rounded: bool, search_size: int) -> dict[GraphName, Graph]:
-        # The tracker may be running in inference mode, whose tensors cannot be traced.
-        with torch.inference_mode(False), torch.no_grad():
-            network = copy.deepcopy(self._rounded if rounded else self._network)
-            assert network is not None
-            network.cpu().float().eval().requires_grad_(False)
-            fuse_batch_norm(network)
-            return cut(network, self._tracking, search_size)
+        part = self._cut.graph(graph, search_size)
+        write_onnx(part, folder / _FILE, precision=self._file_precision)
 
 
 def resolve_file_precision(precision: str, device: torch.device, engine: str) -> FilePrecision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import shutil
 import warnings
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from siam_tracker_ros.engines import openvino_runtime
+from siam_tracker_ros.engines.cut_network import CutNetwork
 from siam_tracker_ros.engines.errors import EngineUnavailableError
 from siam_tracker_ros.engines.graph_engine import GraphEngine
 from siam_tracker_ros.engines.graph_store import kept, network_key
@@ -24,14 +24,11 @@ from siam_tracker_ros.engines.graphs import (
     Graph,
     GraphName,
     Tensors,
-    cut,
     graph_names,
     search_sizes,
 )
 from siam_tracker_ros.engines.one_thread import one_thread
 from siam_tracker_ros.models.config import ZooEntry
-from siam_tracker_ros.models.inference import fuse_batch_norm
-from siam_tracker_ros.models.quantisation import rounded_copy
 from siam_tracker_ros.models.siamese import SiameseNetwork
 
 logger = logging.getLogger(__name__)
@@ -73,18 +70,16 @@ class OpenVinoEngine(GraphEngine):
         self.precision = resolve_precision(precision)
         beside = "bf16" if "bf16" in openvino_runtime.native_precisions() else "fp32"
         self._hint = _HINTS[beside if self.precision == "int8" else self.precision]
-        self._tracking = entry.tracking
-        self._networks: dict[str, SiameseNetwork] = {"": network}
-        if precision == "int8":
-            self._networks["search"] = rounded_copy(network)
-        self._keys = {graph: network_key(entry, each) for graph, each in self._networks.items()}
+        self._cut = CutNetwork(entry, network, rounded=precision == "int8")
+        self._key = self._search_key = network_key(entry, network)
+        if self._cut.rounded is not None:
+            self._search_key = network_key(entry, self._cut.rounded)
         self._compiled: dict[tuple[GraphName, int], _Compiled] = {}
         self._search_size = entry.tracking.instance_size
-        self._parts: tuple[str, int, dict[GraphName, Graph]] | None = None
         for size in search_sizes(entry.tracking):
             for graph in graph_names(entry.model):
                 self._graph(graph, size)
-        self._parts = None
+        self._cut.forget()
 
     def run(self, graph: GraphName, inputs: Sequence[Tensor]) -> Tensors:
         """See `GraphEngine`. Images are rounded to whole grey levels."""
@@ -102,7 +97,7 @@ class OpenVinoEngine(GraphEngine):
         size = 0 if graph in OF_ONE_SIZE else search_size
         if (graph, size) not in self._compiled:
             name = f"openvino-{openvino_runtime.version()}/{graph}-{size}"
-            key = self._keys.get(graph, self._keys[""])
+            key = self._search_key if graph == "search" else self._key
             make = partial(self._convert, graph, search_size)
             folder = kept(key, name, make)
             try:
@@ -116,19 +111,11 @@ class OpenVinoEngine(GraphEngine):
         return self._compiled[graph, size]
 
     def _convert(self, graph: GraphName, search_size: int, folder: Path) -> None:
+        part = self._cut.graph(graph, search_size)
         # The tracker may be running in inference mode, whose tensors cannot be traced.
         with torch.inference_mode(False), torch.no_grad():
-            model = _converted(self._cut(graph, search_size)[graph], graph in OF_IMAGES)
+            model = _converted(part, graph in OF_IMAGES)
         openvino_runtime.openvino().save_model(model, folder / _FILE, compress_to_fp16=False)
-
-    def _cut(self, graph: GraphName, search_size: int) -> dict[GraphName, Graph]:
-        """The network that `graph` is of, cut; while all graphs are made ready it is cut once a size."""
-        of = graph if graph in self._networks else ""
-        if self._parts is None or self._parts[:2] != (of, search_size):
-            network = copy.deepcopy(self._networks[of]).cpu().float().eval().requires_grad_(False)
-            fuse_batch_norm(network)
-            self._parts = of, search_size, cut(network, self._tracking, search_size)
-        return self._parts[2]
 
 
 def _converted(graph: Graph, of_images: bool) -> Any:
